@@ -1,0 +1,392 @@
+"""Every event that travels through Kafka, as frozen Structs with constraints: the one source of `schemas/`.
+
+All times are event time in integer milliseconds UTC. Names carry their unit. Fields may be added if they are
+optional; none may change its meaning.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from evenhand.experiments.experiment import Experiment
+
+FIRST_MS, LAST_MS = 946_684_800_000, 4_102_444_800_000  # 2000 to 2100: seconds and microseconds fall outside
+MAX_HORIZON = 64
+
+Time = Annotated[int, Meta(ge=FIRST_MS, le=LAST_MS, description="event time, milliseconds UTC")]
+Text = Annotated[str, Meta(min_length=1, max_length=256)]
+Key = Annotated[str, Meta(min_length=1, max_length=256, description="series or entity; decides the partition")]
+Step = Annotated[int, Meta(ge=1, le=MAX_HORIZON)]
+Feature = Annotated[str, Meta(min_length=1, max_length=128)]
+Features = (
+    Annotated[list[float], Meta(min_length=1, max_length=4096)]
+    | Annotated[dict[Feature, float], Meta(min_length=1, max_length=4096)]
+)
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag=True):
+    """What every event has: `type` (its class name), `id`, `time`, `key`."""
+
+    id: Text
+    time: Time
+    key: Key
+
+
+# What users write
+
+
+class PredictionRequested(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody wants a prediction of the served `model` for `key`.
+
+    `features` is a list in the model's feature order, or name to value. `unit` is who is assigned to a variant
+    (default: the request itself). `horizon` counts steps.
+    """
+
+    model: Text
+    features: Features
+    unit: Text | None = None
+    horizon: Step = 1
+
+
+class OutcomeObserved(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """The truth, in the unit of the model's target.
+
+    It answers the request `request_id` (`step` picks one of several, default the first), or, by `target_time`, every
+    prediction of its key for that time.
+    """
+
+    value: float
+    request_id: Text | None = None
+    step: Step | None = None
+    target_time: Time | None = None
+
+    def __post_init__(self) -> None:
+        if (self.request_id is None) == (self.target_time is None):
+            raise ValueError("give either request_id or target_time")
+        if self.step is not None and self.request_id is None:
+            raise ValueError("step goes with request_id")
+
+
+class MetricObserved(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """Any guardrail or business metric, of a unit or a request."""
+
+    name: Text
+    value: float
+    model: Text | None = None
+    unit: Text | None = None
+    request_id: Text | None = None
+
+
+class Served(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a served model is configured to do: the answer of `commands.v1` to the file `config/`.
+
+    `champion` is the version that serves outside experiments. An outcome may take `wait_s` seconds.
+    """
+
+    champion: Text
+    wait_s: Annotated[int, Meta(ge=1)] = 86_400
+    experiment: Experiment | None = None
+
+
+class CommandGiven(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody's wish about a model: apply a configuration, start or stop an experiment, approve, silence, ..."""
+
+    model: Text
+    command: Literal[
+        "apply_configuration", "start_experiment", "stop_experiment", "acknowledge", "silence", "approve", "refuse"
+    ]
+    by: Text
+    reason: str = ""
+    served: Served | None = None
+    experiment: Experiment | None = None
+    subject: Text | None = None
+    digest: Text | None = None
+
+
+# In band: ticks and controls
+
+
+class Ticked(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """Event time has reached `time`. `source` is the partition, or the agent, that says so."""
+
+    source: str = ""
+
+
+class ControlChanged(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """From its place in the log on, `served` holds for `model`.
+
+    `ended` names the experiment that this control ends, and `cause` the command or decision that led to it.
+    """
+
+    model: Text
+    served: Served
+    digest: Text
+    cause: Text
+    ended: str | None = None
+    reason: str = ""
+    source: str = ""
+
+
+# What the loop writes
+
+
+class Arm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A variant that predicts on a request without being served."""
+
+    variant: Text
+    version: Text
+
+
+class RequestAssigned(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """Which version answers a request, and which ones predict in shadow. `control` is the digest of what held."""
+
+    request: PredictionRequested
+    unit: Text
+    variant: Text
+    version: Text
+    experiment: str | None = None
+    shadows: tuple[Arm, ...] = ()
+    control: Text
+    wait_s: int = 86_400
+    grace_s: int = 60
+
+
+class ShadowPrediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a variant in shadow would have answered; no values where it failed."""
+
+    variant: Text
+    version: Text
+    values: tuple[float, ...] = ()
+    error: str | None = None
+
+
+class PredictionMade(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """The exposure: what was answered, by whom, with the shadows' answers beside it. Steps run along the lists.
+
+    `values` are in the unit of the model's target, `confidence` is the probability that the direction is right.
+    With `error`, there is no answer.
+    """
+
+    request_id: Text
+    model: Text
+    unit: Text
+    variant: Text
+    version: Text
+    experiment: str | None = None
+    clusters: tuple[Text, ...] = ()
+    target_times: tuple[Time, ...] = ()
+    values: tuple[float, ...] = ()
+    confidence: tuple[float, ...] = ()
+    prices: tuple[float, ...] | None = None
+    intervals: tuple[tuple[float, float], ...] | None = None
+    shadows: tuple[ShadowPrediction, ...] = ()
+    error: str | None = None
+    control: str = ""
+    wait_s: int = 86_400
+    grace_s: int = 60
+
+
+class ShadowValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A shadow's value beside a scored prediction; None where it failed."""
+
+    variant: Text
+    version: Text
+    value: float | None = None
+
+
+class PredictionScored(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A prediction and its outcome. `delay_ms` is the greater delay of the two: how far they stood behind the ticks."""
+
+    request_id: Text
+    model: Text
+    variant: Text
+    version: Text
+    cluster: Text
+    step: Step
+    value: float
+    outcome: float
+    outcome_id: Text
+    delay_ms: int
+    response_time_ms: float | None = None
+    experiment: str | None = None
+    shadows: tuple[ShadowValue, ...] = ()
+
+
+class Moments(msgspec.Struct, frozen=True, array_like=True):
+    """Count, mean, and sum of squared deviations of a metric: [n, mean, m2]."""
+
+    n: int = 0
+    mean: float = 0.0
+    m2: float = 0.0
+
+
+class VariantEvidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Sums of one variant. Counts are of requests; the moments are of clusters, whatever the number of requests.
+
+    `losses` are the variant's own, `paired` the differences to the champion on the same clusters (negative: better).
+    """
+
+    served: int = 0
+    predictions: int = 0
+    errors: int = 0
+    matured: int = 0
+    losses: dict[str, Moments] = {}
+    paired: dict[str, Moments] = {}
+
+
+class EvidenceReported(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """One partition's sums for one subject and epoch, or a run of empty epochs, first and last included."""
+
+    model: Text
+    subject: Text
+    partition: int
+    first_epoch: int
+    last_epoch: int
+    epoch_s: int
+    variants: dict[str, VariantEvidence] = {}
+    late: int = 0
+    digest: str = ""
+
+
+class MetricReported(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """Merged metrics of a model (and version) over one epoch."""
+
+    model: Text
+    version: str | None = None
+    epoch: int
+    epoch_s: int
+    values: dict[str, float]
+    counts: dict[str, int] = {}
+
+
+class VariantPosterior(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is believed of a challenger against the champion; differences in the unit of the success metric."""
+
+    clusters: int
+    exposures: int
+    mean_difference: float | None = None
+    credible_interval: tuple[float, float] | None = None
+    probability_better: float | None = None
+    expected_loss: float | None = None
+    relative_difference: float | None = None
+    error_fraction: float | None = None
+    probability_more_errors: float | None = None
+
+
+class PosteriorUpdated(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """The posterior of an experiment after an epoch."""
+
+    model: Text
+    subject: Text
+    epoch: int
+    variants: dict[str, VariantPosterior]
+
+
+class DecisionMade(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """What was decided after the epochs named, and why. The evidence's offsets stand in the record's headers."""
+
+    model: Text
+    subject: Text
+    epochs: tuple[int, int]
+    action: Literal["continue", "promote", "stop_harm", "stop_futility", "abort", "frozen", "no_data"]
+    reasons: tuple[str, ...]
+    variant: str | None = None
+    summary: dict[str, VariantPosterior] = {}
+    configuration_digest: Text
+    evidence_digest: Text
+
+
+class DriftDetected(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A detector's alarm, with its effect size."""
+
+    model: Text
+    detector: Text
+    feature: str | None = None
+    statistic: float
+    threshold: float
+    effect_size: float
+    reference_size: int
+    window_size: int
+    cause: str = ""
+
+
+class DriftCleared(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """The end of a drift."""
+
+    model: Text
+    detector: Text
+    feature: str | None = None
+    reason: str = ""
+
+
+class RolloutChanged(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """Weights (percent, by version) of a rollout and why they changed."""
+
+    model: Text
+    rollout: Text
+    weights: dict[str, int]
+    state: Text
+    reason: str
+    cause: str = ""
+
+
+class Alert(Event, frozen=True, kw_only=True, omit_defaults=True, tag=None):
+    """Alertmanager's shape: anyone can subscribe."""
+
+    status: Literal["firing", "resolved"]
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    startsAt: str  # noqa: N815 - Alertmanager's name
+    endsAt: str = ""  # noqa: N815 - Alertmanager's name
+    fingerprint: Text
+    generatorURL: str = ""  # noqa: N815 - Alertmanager's name
+
+
+class AlertFired(Alert, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+    """An alert began."""
+
+
+class AlertResolved(Alert, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+    """An alert ended."""
+
+
+class RetrainingRequested(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A model shall be trained again, and the cause."""
+
+    model: Text
+    cause: Text
+    reason: str
+
+
+class ModelRegistered(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A version exists, can be loaded, and is what its digest says."""
+
+    model: Text
+    version: Text
+    kind: Text
+    digest: Text
+    metrics: dict[str, float] = {}
+
+
+class TrainingFailed(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A retraining job ended without a version."""
+
+    model: Text
+    cause: Text
+    reason: str
+
+
+class DeadLettered(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A record that could not be taken: where it lies, why, how long it is, its digest and its first 64 KiB."""
+
+    topic: Text
+    partition: int
+    offset: int
+    reason: str
+    length: int
+    digest: Text
+    payload: str = ""
+    payload_base64: str = ""
+
+

@@ -1,0 +1,1 @@
+"""Experiments: assignment, evidence, posterior, decision."""
