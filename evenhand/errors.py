@@ -9,7 +9,7 @@ class InvalidEvent(EvenhandError):
     """Bytes that are not the event that their topic carries. The reason is fit for a dead letter."""
 
 
-class InvalidConfiguration(EvenhandError):
+class InvalidConfiguration(EvenhandError, ValueError):
     """A setting that is unknown, contradictory or out of range. The message names it and what to write instead."""
 
 
