@@ -1,0 +1,64 @@
+"""The headers of a record: CloudEvents in binary mode, and what evenhand carries beside the event.
+
+`seen_at` is the last tick before an event in its own partition of its own topic, `received_at` the time at which the
+broker took the request, `response_time_ms` how long its answer took, `evidence` where the evidence lies.
+Consumers accept records without any of them.
+"""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from evenhand.processors.base import Headers, Record
+
+NEVER = -1  # no tick so far
+
+
+@lru_cache(maxsize=4096)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def rfc3339(time_ms: int) -> str:
+    """Milliseconds as CloudEvents wants them.
+
+    >>> rfc3339(1542153600123)
+    '2018-11-14T00:00:00.123Z'
+    """
+    return f"{_second(time_ms // 1000)}.{time_ms % 1000:03d}Z"
+
+
+def cloud_headers(event_type: str, event_id: str, source: str, time_ms: int) -> Headers:
+    """The CloudEvents attributes of an event."""
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event_id.encode()),
+        ("ce_type", event_type.encode()),
+        ("ce_source", source.encode()),
+        ("ce_time", rfc3339(time_ms).encode()),
+    ]
+
+
+def header(record: Record, name: str) -> bytes | None:
+    """A header's value, or None."""
+    for key, value in record.headers:
+        if key == name:
+            return value
+    return None
+
+
+def integer_header(record: Record, name: str, default: int = NEVER) -> int:
+    """A header as an integer; the default where it is missing or is none."""
+    value = header(record, name)
+    try:
+        return default if value is None else int(value)
+    except ValueError:
+        return default
+
+
+def float_header(record: Record, name: str) -> float | None:
+    """A header as a float; None where it is missing or is none."""
+    value = header(record, name)
+    try:
+        return None if value is None else float(value)
+    except ValueError:
+        return None
