@@ -1,0 +1,240 @@
+"""Assignments to predictions: the assigned version answers, every other version on trial predicts in shadow.
+
+A version is asked once for all rows of a batch that are its. Its answer for a row does not depend on the row's
+neighbours (the models' contract), so neither does the prediction.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evenhand.codec import decoder, encode, stable_id
+from evenhand.envelope import cloud_headers, header, integer_header
+from evenhand.errors import ModelUnavailable
+from evenhand.events import ControlChanged, PredictionMade, RequestAssigned, ShadowPrediction, Ticked
+from evenhand.processors.base import Output, Processor, Record, Row
+from evenhand.processors.in_band import InBand, passed_on
+from evenhand.topics import ASSIGNMENTS, PREDICTIONS, REQUESTS
+
+SOURCE = "/evenhand/inference"
+Clock = Callable[[], float]  # milliseconds
+ResponseTimes = Callable[[str], float | None]  # of a request, from a recording
+
+
+class Answer(NamedTuple):
+    """A version's answer to rows: for each row a list of its steps."""
+
+    values: list[list[float]]
+    confidence: list[list[float]]
+    intervals: list[list[tuple[float, float]]] | None = None
+
+
+class Predictor(Protocol):
+    """A loaded model version. Features are named in order; a step is `horizon_s` seconds.
+
+    With `aligned`, targets lie on multiples of `horizon_s`, so that all requests of an hour share one outcome.
+    """
+
+    @property
+    def features(self) -> tuple[str, ...]: ...
+    @property
+    def horizon_s(self) -> int: ...
+    @property
+    def aligned(self) -> bool: ...
+    @property
+    def reference_price(self) -> str | None: ...
+    def predict(self, rows: NDArray[np.float64], horizon: int) -> Answer: ...
+
+
+class Predictors(Protocol):
+    """Where versions come from. `get` raises ModelUnavailable."""
+
+    def get(self, model: str, version: str) -> Predictor: ...
+
+
+class Answered(NamedTuple):
+    """One row's part of an answer, or why there is none."""
+
+    values: tuple[float, ...] = ()
+    confidence: tuple[float, ...] = ()
+    intervals: tuple[tuple[float, float], ...] | None = None
+    error: str | None = None
+
+
+class Inference(Processor):
+    """Serves one partition of assignments, in batches."""
+
+    name = "inference"
+    reads = (ASSIGNMENTS,)
+
+    def __init__(
+        self, partition: int, partitions: int, predictors: Predictors, clock: Clock, recorded: ResponseTimes | None = None
+    ) -> None:
+        super().__init__(partition, partitions)
+        self.predictors, self.clock, self.recorded = predictors, clock, recorded
+        self.in_band = InBand((f"{REQUESTS}/{p}" for p in range(partitions)), self.name)
+        self._decoder = decoder(RequestAssigned, Ticked, ControlChanged)
+
+    def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        self.in_band.load(rows)
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        yield from self.in_band.rows()
+
+    def apply(self, topic: str, records: Sequence[Record]) -> Output:
+        events = [self._decoder.decode(record.value or b"") for record in records]
+        requests = [event for event in events if type(event) is RequestAssigned]
+        answers = self._answer(requests)
+        now, output, number = self.clock(), Output(), 0
+        rows = output.sends.setdefault((PREDICTIONS, self.partition), [])
+        for record, event in zip(records, events, strict=True):
+            if type(event) is RequestAssigned:
+                rows.append(self._made(event, record, now, answers, number))
+                number += 1
+            elif type(event) is Ticked:
+                if self.in_band.hear(event) and (tick := self.in_band.tick()):
+                    rows.append(tick)
+            else:
+                rows.append(passed_on(event, record, SOURCE))
+        if not rows:
+            output.sends.clear()
+        output.rows.update(self.in_band.changed_rows())
+        return output
+
+    def _answer(self, requests: Sequence[RequestAssigned]) -> dict[tuple[int, str], Answered]:
+        """What each asked version says to each request: by (number of the request, version)."""
+        asked: dict[tuple[str, str, int], list[int]] = defaultdict(list)
+        for number, assigned in enumerate(requests):
+            for version in dict.fromkeys((assigned.version, *(arm.version for arm in assigned.shadows))):
+                asked[assigned.request.model, version, assigned.request.horizon].append(number)
+        answers: dict[tuple[int, str], Answered] = {}
+        for (model, version, horizon), numbers in asked.items():
+            try:
+                predictor = self.predictors.get(model, version)
+            except ModelUnavailable as error:
+                answers.update(((number, version), Answered(error=str(error))) for number in numbers)
+                continue
+            good, matrix = [], []
+            for number in numbers:
+                try:
+                    matrix.append(feature_row(requests[number].request.features, predictor.features))
+                    good.append(number)
+                except ValueError as error:
+                    answers[number, version] = Answered(error=str(error))
+            if good:
+                answered = ask(predictor, np.array(matrix, np.float64), horizon)
+                answers.update(((number, version), one) for number, one in zip(good, answered, strict=True))
+        return answers
+
+    def _made(
+        self,
+        assigned: RequestAssigned,
+        record: Record,
+        now: float,
+        answers: dict[tuple[int, str], Answered],
+        number: int,
+    ) -> Row:
+        request, answered = assigned.request, answers[number, assigned.version]
+        shadows = tuple(
+            ShadowPrediction(variant=arm.variant, version=arm.version, values=one.values, error=one.error)
+            for arm in assigned.shadows
+            for one in (answers[number, arm.version],)
+        )
+        clusters: tuple[str, ...] = ()
+        times: tuple[int, ...] = ()
+        prices = None
+        if answered.error is None:
+            predictor = self.predictors.get(request.model, assigned.version)
+            times = target_times(request.time, request.horizon, predictor)
+            clusters = tuple([f"{request.key}@{time}" for time in times])
+            prices = prices_of(request.features, predictor, answered.values)
+        event = PredictionMade(
+            id=stable_id("made", assigned.id),
+            time=request.time,
+            key=request.key,
+            request_id=request.id,
+            model=request.model,
+            unit=assigned.unit,
+            variant=assigned.variant,
+            version=assigned.version,
+            experiment=assigned.experiment,
+            clusters=clusters,
+            target_times=times,
+            values=answered.values,
+            confidence=answered.confidence,
+            prices=prices,
+            intervals=answered.intervals,
+            shadows=shadows,
+            error=answered.error,
+            control=assigned.control,
+            wait_s=assigned.wait_s,
+            grace_s=assigned.grace_s,
+        )
+        took = None if self.recorded is None else self.recorded(request.id)
+        if took is None:
+            took = max(0.0, now - integer_header(record, "received_at", int(now)))
+        headers = [
+            ("seen_at", header(record, "seen_at") or b"-1"),
+            ("response_time_ms", b"%.3f" % took),
+            *cloud_headers("PredictionMade", event.id, SOURCE, event.time),
+        ]
+        return Row(request.key.encode(), encode(event), headers)
+
+
+def feature_row(features: list[float] | dict[str, float], names: Sequence[str]) -> list[float]:
+    """A request's features in a version's order; ValueError says which are missing.
+
+    >>> feature_row({"b": 2.0, "a": 1.0, "other": 9.0}, ("a", "b"))
+    [1.0, 2.0]
+    """
+    if isinstance(features, dict):
+        try:
+            return [features[name] for name in names]
+        except KeyError:
+            missing = [name for name in names if name not in features]
+            raise ValueError(f"features {missing} are missing: the version takes {list(names)}") from None
+    if len(features) != len(names):
+        raise ValueError(f"{len(features)} features were sent, the version takes {len(names)}: {list(names)}")
+    return features
+
+
+def ask(predictor: Predictor, rows: NDArray[np.float64], horizon: int) -> list[Answered]:
+    """A version's answers to rows; where it fails on all together, each row is asked by itself."""
+    try:
+        answer = predictor.predict(rows, horizon)
+    except Exception as error:  # noqa: BLE001 - whatever a model raises is an answer that its user must see
+        if len(rows) == 1:
+            return [Answered(error=f"{type(error).__name__}: {error}"[:1000])]
+        return [one for i in range(len(rows)) for one in ask(predictor, rows[i : i + 1], horizon)]
+    answered = []
+    for i, values in enumerate(answer.values):
+        if all(map(math.isfinite, values)):
+            intervals = None if answer.intervals is None else tuple(answer.intervals[i])
+            answered.append(Answered(tuple(values), tuple(answer.confidence[i]), intervals))
+        else:
+            answered.append(Answered(error=f"the version answered {values}, which is no number"))
+    return answered
+
+
+def target_times(time_ms: int, horizon: int, predictor: Predictor) -> tuple[int, ...]:
+    """For when each step of an answer speaks."""
+    step = predictor.horizon_s * 1000
+    start = time_ms - time_ms % step if predictor.aligned else time_ms
+    return tuple([start + step * i for i in range(1, horizon + 1)])
+
+
+def prices_of(
+    features: list[float] | dict[str, float], predictor: Predictor, values: Sequence[float]
+) -> tuple[float, ...] | None:
+    """Log returns as prices, where the request brings the reference price of its model."""
+    if predictor.reference_price is None or not isinstance(features, dict):
+        return None
+    reference = features.get(predictor.reference_price)
+    if reference is None or reference <= 0:
+        return None
+    prices = tuple([reference * math.exp(value) for value in values if value < 700])  # noqa: PLR2004 - exp overflows
+    return prices if len(prices) == len(values) and all(map(math.isfinite, prices)) else None
