@@ -236,16 +236,19 @@ class VariantEvidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class EvidenceReported(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """One partition's sums for one subject and epoch, or a run of empty epochs, first and last included."""
+    """One partition's sums for one subject and epoch, or a run of empty epochs, first and last included.
+
+    `experiment` is the configuration under which the epochs were counted.
+    """
 
     model: Text
     subject: Text
+    experiment: Experiment
     partition: int
     first_epoch: int
     last_epoch: int
     epoch_s: int
     variants: dict[str, VariantEvidence] = {}
-    late: int = 0
     digest: str = ""
 
 

@@ -192,7 +192,7 @@ class Attribution(Processor):
         fresh: dict[str, Prediction] = {}
         for record, event in run:
             prediction = _kept(record, event)
-            if prediction.time + prediction.wait_ms < self.in_band.watermark.value:
+            if max(self.in_band.watermark.value, prediction.seen_at) > prediction.time + prediction.wait_ms:
                 self.counts.expired += 1
                 continue
             other = fresh.get(prediction.request_id)
@@ -279,7 +279,7 @@ class Attribution(Processor):
             self._take_outcome(outcome, address, rows)
 
     def _lives(self, outcome: Outcome) -> bool:
-        if outcome.time + self.longest_wait_ms >= self.in_band.watermark.value:
+        if max(self.in_band.watermark.value, outcome.seen_at) <= outcome.time + self.longest_wait_ms:
             return True
         self.counts.expired += 1
         return False
