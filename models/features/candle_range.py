@@ -1,0 +1,38 @@
+"""Candle range: ln(high / low) of the candle itself. Unit: fraction, natural log."""
+
+import math
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+
+from models.candles import Candle, Candles
+from models.features.base import Feature, FloatArray
+
+
+class Nothing(msgspec.Struct):
+    """The state of a feature that looks at one candle only."""
+
+
+class CandleRange(Feature[Nothing], frozen=True, forbid_unknown_fields=True):
+    """How far the price moved within the candle."""
+
+    kind: ClassVar[str] = "candle_range"
+
+    @property
+    def name(self) -> str:  # noqa: D102
+        return "candle_range"
+
+    @property
+    def warm_up(self) -> int:  # noqa: D102
+        return 0
+
+    def start(self) -> Nothing:  # noqa: D102
+        return Nothing()
+
+    def step(self, state: Nothing, candle: Candle) -> float:  # noqa: ARG002, D102
+        return math.log(candle.high / candle.low)
+
+    def batch(self, candles: Candles) -> FloatArray:  # noqa: D102
+        values: FloatArray = np.log(candles.high / candles.low)
+        return values
