@@ -1,0 +1,1 @@
+"""I/O behind small functions and Protocols: Kafka, Redis, child processes."""
