@@ -1,0 +1,256 @@
+"""What matured, as sums: one report for each experiment, epoch and partition, empty epochs too, in order.
+
+Entries of an open epoch are kept by id, so that a repeat changes nothing and a better copy takes its place. When the
+watermark passes an epoch's end plus grace, they are folded in (time, id) order and forgotten.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from evenhand.codec import decoder, encode, stable_id
+from evenhand.envelope import cloud_headers, integer_header
+from evenhand.epochs import delay_ms
+from evenhand.events import ControlChanged, EvidenceReported, PredictionMade, PredictionScored, Ticked
+from evenhand.experiments.evidence import Exposure, Pair, fold
+from evenhand.partitioning import partition_of
+from evenhand.processors.base import Output, Processor, Record, Row
+from evenhand.processors.in_band import InBand
+from evenhand.processors.subjects import NEXT_ROW, Subject, Subjects
+from evenhand.topics import EVIDENCE, PREDICTIONS, SCORED
+
+SOURCE = "/evenhand/evidence"
+ENTRIES_ROW = b"e/"
+Place = tuple[str, int, int, int]  # topic, partition, first and last offset
+
+
+class Entries(msgspec.Struct, array_like=True):
+    """What one batch added to an open epoch, and where it lies."""
+
+    exposures: dict[str, Exposure]
+    pairs: dict[str, Pair]
+    place: Place
+
+
+class Epoch:
+    """An open epoch of a subject: its entries by id, their places, and the state rows that hold them."""
+
+    __slots__ = ("exposures", "pairs", "places", "rows")
+
+    def __init__(self) -> None:
+        self.exposures: dict[str, Exposure] = {}
+        self.pairs: dict[str, Pair] = {}
+        self.places: dict[tuple[str, int], list[int]] = {}
+        self.rows: list[bytes] = []
+
+    def add(self, row: bytes, entries: Entries) -> None:
+        """Take entries that its rows hold."""
+        self.exposures.update(entries.exposures)
+        self.pairs.update(entries.pairs)
+        topic, partition, first, last = entries.place
+        span = self.places.setdefault((topic, partition), [first, last])
+        span[0], span[1] = min(span[0], first), max(span[1], last)
+        self.rows.append(row)
+
+    def divided(self) -> Iterator[tuple[bytes, bytes]]:
+        """All entries, over the same rows: each is about as large as the batch that it once held."""
+        exposures, pairs, share = list(self.exposures.items()), list(self.pairs.items()), len(self.rows)
+        (topic, partition), (first, last) = next(iter(self.places.items()))
+        for i, row in enumerate(self.rows):
+            part = Entries(dict(exposures[i::share]), dict(pairs[i::share]), (topic, partition, first, last))
+            yield row, msgspec.msgpack.encode(part)
+
+
+class Evidence(Processor):
+    """Folds one partition of predictions and scored predictions."""
+
+    name = "evidence"
+    reads = (PREDICTIONS, SCORED)
+
+    def __init__(self, partition: int, partitions: int, servers: Sequence[str] = ("inference",)) -> None:
+        super().__init__(partition, partitions)
+        self.in_band = InBand((*servers, "attribution"), self.name)
+        self.subjects = Subjects()
+        self.open: dict[tuple[str, int], Epoch] = {}
+        self._row = 0
+        self._where: dict[tuple[str, str], int] = {}  # (subject, id of a pair) -> its epoch
+        self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
+            PREDICTIONS: decoder(PredictionMade, Ticked, ControlChanged),
+            SCORED: decoder(PredictionScored, Ticked, ControlChanged),
+        }
+
+    def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        every = list(rows)
+        self.in_band.load(every)
+        self.subjects.load(every)
+        held = [(key, value) for key, value in every if key.startswith(ENTRIES_ROW)]
+        for key, value in sorted(held, key=lambda row: int(row[0].rsplit(b"/", 1)[1])):
+            subject, epoch, number = key.removeprefix(ENTRIES_ROW).decode().rsplit("/", 2)
+            self._row = max(self._row, int(number) + 1)
+            self._add(subject, int(epoch), key, msgspec.msgpack.decode(value, type=Entries))
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        yield from self.in_band.rows()
+        yield from self.subjects.rows()
+        for held in self.open.values():
+            yield from held.divided()
+
+    def apply(self, topic: str, records: Sequence[Record]) -> Output:
+        output, decode = Output(), self._decoders[topic].decode
+        added: dict[tuple[str, int], Entries] = {}
+        for record in records:
+            event = decode(record.value or b"")
+            if type(event) is Ticked:
+                if self.in_band.hear(event):
+                    self._keep(added, output)
+                    added = {}
+                    self._close(output)
+            elif type(event) is ControlChanged:
+                output.rows.update(self.subjects.hear(event, integer_header(record, "seen_at")))
+            else:
+                self._take(topic, record, event, added)
+        self._keep(added, output)
+        output.rows.update(self.in_band.changed_rows())
+        return output
+
+    # Entries
+
+    def _take(
+        self,
+        topic: str,
+        record: Record,
+        event: PredictionMade | PredictionScored,
+        added: dict[tuple[str, int], Entries],
+    ) -> None:
+        subject = self.subjects.by_name.get(event.experiment or "")
+        if subject is None or subject.experiment.model != event.model:
+            return
+        experiment = subject.experiment
+        if isinstance(event, PredictionMade):
+            delay = delay_ms(integer_header(record, "seen_at"), event.time)
+        else:
+            delay = event.delay_ms
+        epoch = event.time // (experiment.epoch_s * 1000)
+        if delay > experiment.grace_s * 1000 or epoch < subject.next_epoch:
+            return  # late, a repeat of what was counted, or of before the experiment
+        name = experiment.name, epoch
+        entries = added.get(name)
+        if entries is None:
+            entries = added[name] = Entries({}, {}, (topic, self.partition, record.offset, record.offset))
+        entries.place = (topic, self.partition, entries.place[2], record.offset)
+        held = self.open.get(name)
+        if isinstance(event, PredictionMade):
+            exposure = _exposure(event)
+            known = entries.exposures.get(event.request_id) or (held and held.exposures.get(event.request_id))
+            if not known or _order(exposure) < _order(known):
+                entries.exposures[event.request_id] = exposure
+            return
+        pair = _pair(event)
+        self._replace(experiment.name, event.id, pair, epoch, added)
+
+    def _replace(
+        self, subject: str, pair_id: str, pair: Pair, epoch: int, added: dict[tuple[str, int], Entries]
+    ) -> None:
+        """Keep a pair unless a better copy of it is known; what it takes the place of may lie in another epoch."""
+        where = self._where.get((subject, pair_id))
+        if where is not None:
+            fresh, held = added.get((subject, where)), self.open.get((subject, where))
+            known = (fresh and fresh.pairs.get(pair_id)) or (held and held.pairs.get(pair_id))
+            if known and (known.time, known.rank) <= (pair.time, pair.rank):
+                return
+            if where != epoch:
+                gone = added.setdefault((subject, where), Entries({}, {}, added[subject, epoch].place))
+                gone.pairs[pair_id] = Pair(0, "", 0.0, {}, ("", "", ""))
+        self._where[subject, pair_id] = epoch
+        added[subject, epoch].pairs[pair_id] = pair
+
+    def _keep(self, added: dict[tuple[str, int], Entries], output: Output) -> None:
+        for (subject, epoch), entries in added.items():
+            if entries.exposures or entries.pairs:
+                row = f"e/{subject}/{epoch}/{self._row}".encode()
+                self._row += 1
+                output.rows[row] = msgspec.msgpack.encode(entries)
+                self._add(subject, epoch, row, entries)
+
+    def _add(self, subject: str, epoch: int, row: bytes, entries: Entries) -> None:
+        self.open.setdefault((subject, epoch), Epoch()).add(row, entries)
+        for pair_id, pair in entries.pairs.items():
+            if pair.time:
+                self._where[subject, pair_id] = epoch
+
+    # Epochs
+
+    def _close(self, output: Output) -> None:
+        watermark = self.in_band.watermark.value
+        for subject in self.subjects.by_name.values():
+            name, last = subject.experiment.name, subject.last_closed(watermark)
+            if last >= subject.next_epoch:
+                held = sorted(epoch for of, epoch in self.open if of == name and epoch <= last)
+                for epoch in held:
+                    self._report(subject, subject.next_epoch, epoch - 1, None, output)
+                    self._report(subject, epoch, epoch, self.open[name, epoch], output)
+                    self._forget(name, epoch, output)
+                    subject.next_epoch = epoch + 1
+                self._report(subject, subject.next_epoch, last, None, output)
+                subject.next_epoch = last + 1
+                output.rows[NEXT_ROW + name.encode()] = b"%d" % subject.next_epoch
+            if subject.over:
+                for epoch in [epoch for of, epoch in self.open if of == name]:
+                    self._forget(name, epoch, output)
+
+    def _forget(self, subject: str, epoch: int, output: Output) -> None:
+        held = self.open.pop((subject, epoch))
+        for pair_id in held.pairs:
+            if self._where.get((subject, pair_id)) == epoch:
+                del self._where[subject, pair_id]
+        output.rows.update(dict.fromkeys(held.rows))
+
+    def _report(self, subject: Subject, first: int, last: int, held: Epoch | None, output: Output) -> None:
+        if last < first:
+            return
+        experiment = subject.experiment
+        variants, digest, places = {}, "", []
+        if held is not None:
+            pairs = sorted((pair.time, pair_id) for pair_id, pair in held.pairs.items() if pair.time)
+            ids = [*sorted(held.exposures), *(pair_id for _, pair_id in pairs)]
+            variants = fold(experiment, held.exposures.values(), [held.pairs[pair_id] for _, pair_id in pairs])
+            digest = blake2b("\x1f".join(ids).encode(), digest_size=16).hexdigest()
+            places = [[topic, partition, *span] for (topic, partition), span in sorted(held.places.items())]
+        event = EvidenceReported(
+            id=stable_id("evidence", experiment.name, self.partition, first, last),
+            time=(last + 1) * experiment.epoch_s * 1000,
+            key=experiment.model,
+            model=experiment.model,
+            subject=experiment.name,
+            experiment=experiment,
+            partition=self.partition,
+            first_epoch=first,
+            last_epoch=last,
+            epoch_s=experiment.epoch_s,
+            variants=variants,
+            digest=digest,
+        )
+        headers = [
+            ("evidence", msgspec.json.encode(places)),
+            *cloud_headers("EvidenceReported", event.id, SOURCE, event.time),
+        ]
+        row = Row(event.key.encode(), encode(event), headers)
+        output.send(EVIDENCE, partition_of(experiment.model, self.partitions), row)
+
+
+def _exposure(event: PredictionMade) -> Exposure:
+    failed = {shadow.variant: shadow.error is not None for shadow in event.shadows}
+    failed[event.variant] = event.error is not None
+    return Exposure(event.time, event.variant, failed)
+
+
+def _order(exposure: Exposure) -> tuple[str, list[tuple[str, bool]]]:
+    return exposure.variant, sorted(exposure.failed.items())
+
+
+def _pair(event: PredictionScored) -> Pair:
+    values: dict[str, float | None] = {shadow.variant: shadow.value for shadow in event.shadows}
+    values[event.variant] = event.value
+    return Pair(event.time, event.cluster, event.outcome, values, (event.outcome_id, event.variant, event.version))

@@ -1,0 +1,182 @@
+"""Reports to decisions: an epoch is judged when all partitions have reported it, in epoch order, merged in partition order."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from evenhand.codec import decoder, digest, encode, stable_id
+from evenhand.envelope import cloud_headers, header
+from evenhand.events import DecisionMade, EvidenceReported, PosteriorUpdated, VariantEvidence
+from evenhand.experiments.decision import TERMINAL, Verdict, decide
+from evenhand.experiments.evidence import merge_variants
+from evenhand.experiments.experiment import Experiment
+from evenhand.processors.base import Output, Processor, Record, Row
+from evenhand.topics import DECISIONS, EVIDENCE, POSTERIORS
+
+SOURCE = "/evenhand/posterior"
+TRIAL_ROW, REPORT_ROW = b"t/", b"r/"
+
+
+class Report(msgspec.Struct, frozen=True, array_like=True):
+    """One partition's evidence of an epoch, where that lies, and where the report lies."""
+
+    variants: dict[str, VariantEvidence]
+    digest: str
+    places: list[tuple[str, int, int, int]]
+
+
+class Trial(msgspec.Struct):
+    """A running experiment: what was merged so far, and how far each partition has reported."""
+
+    experiment: Experiment
+    next_epoch: int
+    reached: dict[int, int] = {}
+    evidence: dict[str, VariantEvidence] = {}
+    digest: str = ""
+    is_silent: bool = False
+    stopped: tuple[str, ...] = ()
+    is_over: bool = False
+
+
+class Posterior(Processor):
+    """Judges the experiments of the models whose key is in its partition."""
+
+    name = "posterior"
+    reads = (EVIDENCE,)
+
+    def __init__(self, partition: int, partitions: int) -> None:
+        super().__init__(partition, partitions)
+        self.trials: dict[str, Trial] = {}
+        self.reports: dict[tuple[str, int, int], Report] = {}  # subject, epoch, partition
+        self._decoder = decoder(EvidenceReported)
+
+    def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        for key, value in rows:
+            if key.startswith(TRIAL_ROW):
+                self.trials[key.removeprefix(TRIAL_ROW).decode()] = msgspec.json.decode(value, type=Trial)
+            else:
+                subject, epoch, partition = key.removeprefix(REPORT_ROW).decode().rsplit("/", 2)
+                report = msgspec.json.decode(value, type=Report)
+                self.reports[subject, int(epoch), int(partition)] = report
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        for subject, trial in self.trials.items():
+            yield TRIAL_ROW + subject.encode(), msgspec.json.encode(trial)
+        for of, report in self.reports.items():
+            yield _report_row(of), msgspec.json.encode(report)
+
+    def apply(self, topic: str, records: Sequence[Record]) -> Output:
+        output, touched = Output(), {}
+        for record in records:
+            event = self._decoder.decode(record.value or b"")
+            trial = self.trials.get(event.subject)
+            if trial is None:
+                trial = self.trials[event.subject] = Trial(event.experiment, event.first_epoch)
+            reached = trial.reached.get(event.partition, trial.next_epoch - 1)
+            if event.last_epoch <= reached or trial.is_over:
+                continue  # a repeat
+            trial.reached[event.partition] = event.last_epoch
+            touched[event.subject] = trial
+            if event.variants:
+                of = event.subject, event.last_epoch, event.partition
+                places = msgspec.json.decode(header(record, "evidence") or b"[]")
+                places.append([topic, self.partition, record.offset, record.offset])
+                self.reports[of] = Report(event.variants, event.digest, [tuple(place) for place in places])
+                output.rows[_report_row(of)] = msgspec.json.encode(self.reports[of])
+        for subject, trial in touched.items():
+            self._judge(subject, trial, output)
+            output.rows[TRIAL_ROW + subject.encode()] = msgspec.json.encode(trial)
+        return output
+
+    def _judge(self, subject: str, trial: Trial, output: Output) -> None:
+        if len(trial.reached) < self.partitions:
+            return
+        complete = min(trial.reached.values())
+        with_data = sorted({epoch for of, epoch, _ in self.reports if of == subject and epoch <= complete})
+        for epoch in with_data:
+            if epoch > trial.next_epoch:
+                self._say_nothing_came(subject, trial, trial.next_epoch, output)
+            self._judge_epoch(subject, trial, epoch, output)
+            if trial.is_over:
+                break
+        if not trial.is_over and trial.next_epoch <= complete:
+            self._say_nothing_came(subject, trial, trial.next_epoch, output)
+            trial.next_epoch = complete + 1
+        if trial.is_over:
+            gone = [of for of in self.reports if of[0] == subject]
+            for of in gone:
+                del self.reports[of]
+                output.rows[_report_row(of)] = None
+
+    def _judge_epoch(self, subject: str, trial: Trial, epoch: int, output: Output) -> None:
+        digests, places = [trial.digest], []
+        for partition in range(self.partitions):
+            report = self.reports.pop((subject, epoch, partition), None)
+            if report is not None:
+                trial.evidence = merge_variants(trial.evidence, report.variants)
+                digests.append(report.digest)
+                places += report.places
+                output.rows[_report_row((subject, epoch, partition))] = None
+        trial.digest = digest("\x1f".join(digests).encode())
+        trial.next_epoch, trial.is_silent = epoch + 1, False
+        verdict = decide(trial.experiment, trial.evidence, trial.stopped)
+        self._publish_posterior(subject, trial, epoch, verdict, output)
+        self._publish(subject, trial, epoch, verdict, places, output)
+        if verdict.action in TERMINAL and verdict.variant is not None:
+            trial.stopped = (*trial.stopped, verdict.variant)
+            trial.is_over = verdict.action == "promote" or set(trial.stopped) >= set(trial.experiment.challengers)
+
+    def _say_nothing_came(self, subject: str, trial: Trial, epoch: int, output: Output) -> None:
+        """Once for each silence, however long: `no data` is a state, not a stream of messages."""
+        if not trial.is_silent:
+            trial.is_silent = True
+            verdict = Verdict(action="no_data", reasons=("no prediction was served or matured in this epoch",))
+            self._publish(subject, trial, epoch, verdict, [], output)
+
+    def _publish_posterior(self, subject: str, trial: Trial, epoch: int, verdict: Verdict, output: Output) -> None:
+        model = trial.experiment.model
+        event = PosteriorUpdated(
+            id=stable_id("posterior", subject, epoch),
+            time=(epoch + 1) * trial.experiment.epoch_s * 1000,
+            key=model,
+            model=model,
+            subject=subject,
+            epoch=epoch,
+            variants=verdict.summary,
+        )
+        headers = cloud_headers("PosteriorUpdated", event.id, SOURCE, event.time)
+        output.send(POSTERIORS, self.partition, Row(model.encode(), encode(event), headers))
+
+    def _publish(
+        self,
+        subject: str,
+        trial: Trial,
+        epoch: int,
+        verdict: Verdict,
+        places: list[tuple[str, int, int, int]],
+        output: Output,
+    ) -> None:
+        model = trial.experiment.model
+        event = DecisionMade(
+            id=stable_id("decision", subject, epoch),
+            time=(epoch + 1) * trial.experiment.epoch_s * 1000,
+            key=model,
+            model=model,
+            subject=subject,
+            epochs=(epoch, epoch),
+            action=verdict.action,  # type: ignore[arg-type] - a Verdict's action is one of the event's
+            reasons=verdict.reasons,
+            variant=verdict.variant,
+            summary=verdict.summary,
+            configuration_digest=digest(encode(trial.experiment)),
+            evidence_digest=trial.digest or digest(b""),
+        )
+        headers = [
+            ("evidence", msgspec.json.encode(places)),
+            *cloud_headers("DecisionMade", event.id, SOURCE, event.time),
+        ]
+        output.send(DECISIONS, self.partition, Row(model.encode(), encode(event), headers))
+
+
+def _report_row(of: tuple[str, int, int]) -> bytes:
+    return f"r/{of[0]}/{of[1]}/{of[2]}".encode()
