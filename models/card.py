@@ -1,0 +1,91 @@
+"""What is written down about a model version: its signature, where it comes from, and the digests that seal it."""
+
+import functools
+import hashlib
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+import evenhand
+from models.base import Model, Signature
+
+LIBRARIES = ("lightgbm", "numpy", "scipy")
+
+
+class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a version comes from. Times are ms UTC; digests are SHA-256.
+
+    `trained_from` and `trained_to` bound what the training has seen: the opening of the first candle and the moment
+    when the last one had closed.
+    """
+
+    summary: str
+    data: str = ""
+    data_digest: str = ""
+    rows: int = 0
+    trained_from: int | None = None
+    trained_to: int | None = None
+    seed: int = 0
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of `model.json`. `digest` seals all else, `files` seals the files beside it."""
+
+    model: str
+    version: str
+    kind: str
+    signature: Signature
+    residual_sd: tuple[float, ...]
+    description: Description
+    code_digest: str
+    libraries: dict[str, str]
+    files: dict[str, str]
+    digest: str = ""
+
+    def sealed(self) -> "Card":
+        """Return the card with its digest."""
+        bare = msgspec.structs.replace(self, digest="")
+        return msgspec.structs.replace(bare, digest=sha256(msgspec.json.encode(bare, order="sorted")))
+
+
+def sha256(content: bytes) -> str:
+    """Hexadecimal SHA-256."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_card(name: str, version: str, model: Model, files: dict[str, bytes], description: Description) -> Card:
+    """Make the sealed card of a fitted model that was saved as `files`."""
+    return Card(
+        model=name,
+        version=version,
+        kind=model.kind,
+        signature=model.signature,
+        residual_sd=model.residual_sd,
+        description=description,
+        code_digest=code_digest(),
+        libraries=libraries(),
+        files={file: sha256(content) for file, content in sorted(files.items())},
+    ).sealed()
+
+
+@functools.cache
+def code_digest() -> str:
+    """SHA-256 over the sources of all models and features: what a version was made with."""
+    root = Path(__file__).parent
+    whole = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        whole.update(f"{path.relative_to(root)}\n".encode())
+        whole.update(path.read_bytes())
+    return whole.hexdigest()
+
+
+@functools.cache
+def libraries() -> dict[str, str]:
+    """Versions of what the numbers come from."""
+    return {
+        "python": platform.python_version(),
+        "evenhand": evenhand.__version__,
+        **{name: metadata.version(name) for name in LIBRARIES},
+    }
