@@ -5,6 +5,7 @@ is true.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 from adapters.errors import InvalidSetting
@@ -61,7 +62,7 @@ EMBEDDED = Capabilities(
 )
 """The embedded broker."""
 
-_INIT_PRODUCER_ID = 22
+_OFFSET_FOR_LEADER_EPOCH = 23
 _ADD_PARTITIONS_TO_TXN = 24
 _TXN_OFFSET_COMMIT = 28
 _WRITE_TXN_MARKERS = 27
@@ -69,9 +70,9 @@ _DELETE_RECORDS = 21
 _SASL_HANDSHAKE = 17
 
 
-def declared() -> Capabilities | None:
+def declared(environment: Mapping[str, str] = os.environ) -> Capabilities | None:
     """What EVENHAND_BROKER_LACKS says, a comma list of names of `Capabilities`, or None if it is not set."""
-    text = os.environ.get(VARIABLE)
+    text = environment.get(VARIABLE)
     if text is None:
         return None
     names = {name.strip() for name in text.split(",")} - {"", "nothing"}
@@ -85,10 +86,11 @@ def declared() -> Capabilities | None:
 def from_apis(keys: frozenset[int]) -> Capabilities:
     """Capabilities that follow from the requests which a broker knows.
 
-    Without InitProducerId it is one of the small brokers that we have measured, and everything that those lack is
-    taken as missing: a missing capability costs speed or a check, a wrongly assumed one costs records.
+    A broker may know a request and still not do what it asks (the embedded one takes InitProducerId). Every Apache
+    Kafka since 0.11 has OffsetForLeaderEpoch; what lacks it is no full broker, and everything that the embedded one
+    lacks is taken as missing: a missing capability costs speed or a check, a wrongly assumed one costs records.
     """
-    if _INIT_PRODUCER_ID not in keys:
+    if _OFFSET_FOR_LEADER_EPOCH not in keys:
         return EMBEDDED
     return replace(
         EVERYTHING,
