@@ -286,13 +286,16 @@ class PosteriorUpdated(Event, frozen=True, kw_only=True, omit_defaults=True):
     variants: dict[str, VariantPosterior]
 
 
+Action = Literal["continue", "promote", "stop_harm", "stop_futility", "abort", "frozen", "no_data"]
+
+
 class DecisionMade(Event, frozen=True, kw_only=True, omit_defaults=True):
     """What was decided after the epochs named, and why. The evidence's offsets stand in the record's headers."""
 
     model: Text
     subject: Text
     epochs: tuple[int, int]
-    action: Literal["continue", "promote", "stop_harm", "stop_futility", "abort", "frozen", "no_data"]
+    action: Action
     reasons: tuple[str, ...]
     variant: str | None = None
     summary: dict[str, VariantPosterior] = {}

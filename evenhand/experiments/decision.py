@@ -2,7 +2,7 @@
 
 import msgspec
 
-from evenhand.events import VariantEvidence, VariantPosterior
+from evenhand.events import Action, VariantEvidence, VariantPosterior
 from evenhand.experiments.experiment import Experiment
 from evenhand.experiments.posterior import posterior
 
@@ -12,7 +12,7 @@ TERMINAL = ("promote", "stop_harm", "stop_futility", "abort")
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """An action, the variant that it is about, and why."""
 
-    action: str
+    action: Action
     reasons: tuple[str, ...]
     variant: str | None = None
     summary: dict[str, VariantPosterior] = {}

@@ -10,7 +10,7 @@ from evenhand.envelope import cloud_headers
 from evenhand.errors import InvalidEvent
 from evenhand.events import Arm, ControlChanged, PredictionRequested, RequestAssigned, Ticked
 from evenhand.experiments.assignment import assign
-from evenhand.experiments.experiment import Experiment
+from evenhand.experiments.experiment import Experiment, Variant
 from evenhand.partitioning import partitions_of
 from evenhand.processors.base import Output, Processor, Record, Row
 from evenhand.processors.control_log import ControlLog
@@ -19,6 +19,7 @@ from evenhand.processors.entry import CLOCK_ROW, MAX_AHEAD_MS, Clock, Route
 from evenhand.topics import ASSIGNMENTS, DEAD_LETTERS, REQUESTS
 
 SOURCE = "/evenhand/assignment"
+_NOBODY: tuple[Arm, ...] = ()
 
 
 class Assignment(Processor):
@@ -88,19 +89,18 @@ class Assignment(Processor):
         served, unit = control.served, request.unit or request.id
         experiment = served.experiment
         if experiment is None:
-            variant, version, name, shadows = "champion", served.champion, None, ()
+            chosen, name, shadows = Variant(name="champion", version=served.champion, weight=1), None, _NOBODY
         else:
-            chosen = assign(experiment, unit)
-            variant, version, name = chosen.name, chosen.version, experiment.name
-            shadows = self._others(experiment, variant)
+            chosen, name = assign(experiment, unit), experiment.name
+            shadows = self._others(experiment, chosen.name)
         event = RequestAssigned(
             id=stable_id("assigned", request.id, control.digest),
             time=request.time,
             key=request.key,
             request=request,
             unit=unit,
-            variant=variant,
-            version=version,
+            variant=chosen.name,
+            version=chosen.version,
             experiment=name,
             shadows=shadows,
             control=control.digest,

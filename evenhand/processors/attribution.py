@@ -151,14 +151,15 @@ class Attribution(Processor):
         run: list[tuple[Record, Any]] = []
         for record, event in zip(records, events, strict=True):
             if type(event) is Ticked:
-                if self.in_band.hear(event, "" if topic == OBSERVATIONS else event.source):
-                    self._take(topic, run, rows)
+                reached = self.in_band.watermark.value
+                if self.in_band.hear(event):
+                    self._take(topic, run, reached, rows)  # they stood before the tick
                     run = []
                     self._expire()
                     if tick := self.in_band.tick():
                         rows.append(tick)
             elif type(event) is ControlChanged:
-                self._take(topic, run, rows)
+                self._take(topic, run, self.in_band.watermark.value, rows)
                 run = []
                 wait_ms = event.served.wait_s * 1000
                 if wait_ms > self.longest_wait_ms:
@@ -167,7 +168,7 @@ class Attribution(Processor):
                 rows.append(passed_on(event, record, SOURCE))
             else:
                 run.append((record, event))
-        self._take(topic, run, rows)
+        self._take(topic, run, self.in_band.watermark.value, rows)
         if rows:
             output.sends[SCORED, self.partition] = rows
         output.rows.update(self.in_band.changed_rows())
@@ -177,22 +178,22 @@ class Attribution(Processor):
             output.rows[COUNTS_ROW] = msgspec.json.encode(self.counts)
         return output
 
-    def _take(self, topic: str, run: list[tuple[Record, Any]], rows: list[Row]) -> None:
-        """What stands between two ticks: entries of a run are kept together."""
+    def _take(self, topic: str, run: list[tuple[Record, Any]], watermark: int, rows: list[Row]) -> None:
+        """What stands between two moves of the watermark: entries of a run are kept together."""
         if not run:
             return
         if topic == PREDICTIONS:
-            self._take_predictions(run, rows)
+            self._take_predictions(run, watermark, rows)
         else:
-            self._take_outcomes(run, rows)
+            self._take_outcomes(run, watermark, rows)
 
     # Predictions
 
-    def _take_predictions(self, run: list[tuple[Record, PredictionMade]], rows: list[Row]) -> None:
+    def _take_predictions(self, run: list[tuple[Record, PredictionMade]], watermark: int, rows: list[Row]) -> None:
         fresh: dict[str, Prediction] = {}
         for record, event in run:
             prediction = _kept(record, event)
-            if max(self.in_band.watermark.value, prediction.seen_at) > prediction.time + prediction.wait_ms:
+            if max(watermark, prediction.seen_at) > prediction.time + prediction.wait_ms:
                 self.counts.expired += 1
                 continue
             other = fresh.get(prediction.request_id)
@@ -258,7 +259,7 @@ class Attribution(Processor):
 
     # Outcomes
 
-    def _take_outcomes(self, run: list[tuple[Record, Any]], rows: list[Row]) -> None:
+    def _take_outcomes(self, run: list[tuple[Record, Any]], watermark: int, rows: list[Row]) -> None:
         fresh: list[Outcome] = []
         for record, event in run:
             if type(event) is not OutcomeObserved:
@@ -271,15 +272,15 @@ class Attribution(Processor):
                     event.request_id, event.step or 1, event.target_time,
                 )
             )  # fmt: skip
-        fresh = [outcome for outcome in fresh if self._lives(outcome)]
+        fresh = [outcome for outcome in fresh if self._lives(outcome, watermark)]
         addresses = self.outcomes.add(
             Entry(outcome.time + self.longest_wait_ms, 1, _pack(outcome)) for outcome in fresh
         )
         for outcome, address in zip(fresh, addresses, strict=True):
             self._take_outcome(outcome, address, rows)
 
-    def _lives(self, outcome: Outcome) -> bool:
-        if max(self.in_band.watermark.value, outcome.seen_at) <= outcome.time + self.longest_wait_ms:
+    def _lives(self, outcome: Outcome, watermark: int) -> bool:
+        if max(watermark, outcome.seen_at) <= outcome.time + self.longest_wait_ms:
             return True
         self.counts.expired += 1
         return False

@@ -98,7 +98,7 @@ class Inference(Processor):
             elif type(event) is Ticked:
                 if self.in_band.hear(event) and (tick := self.in_band.tick()):
                     rows.append(tick)
-            else:
+            elif type(event) is ControlChanged:
                 rows.append(passed_on(event, record, SOURCE))
         if not rows:
             output.sends.clear()

@@ -164,7 +164,7 @@ class Posterior(Processor):
             model=model,
             subject=subject,
             epochs=(epoch, epoch),
-            action=verdict.action,  # type: ignore[arg-type] - a Verdict's action is one of the event's
+            action=verdict.action,
             reasons=verdict.reasons,
             variant=verdict.variant,
             summary=verdict.summary,
