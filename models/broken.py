@@ -3,6 +3,9 @@
 import hashlib
 from typing import ClassVar
 
+import numpy as np
+
+from evenhand.processors.inference import Answer
 from models.base import FloatArray
 from models.linear import Ridge
 
@@ -22,17 +25,9 @@ class Broken(Ridge):
     """Raises for a batch that holds a failing row; its other rows are answered when asked without it."""
 
     kind: ClassVar[str] = "broken"
-    armed = True
 
-    def fit(self, rows: FloatArray, targets: FloatArray, seed: int = 0) -> "Broken":
-        """Learn like ridge: a model that cannot be measured could not be put on trial."""
-        self.armed = False
-        try:
-            return super().fit(rows, targets, seed)
-        finally:
-            self.armed = True
-
-    def forecast(self, rows: FloatArray, horizon: int) -> FloatArray:  # noqa: D102
-        if self.armed and any(map(fails, rows)):
+    def predict(self, rows: FloatArray, horizon: int = 1) -> Answer:  # noqa: D102
+        answer = super().predict(rows, horizon)
+        if any(map(fails, np.ascontiguousarray(rows, dtype=np.float64))):
             raise BrokenRow("this version fails on one row in ten, on purpose")
-        return super().forecast(rows, horizon)
+        return answer
