@@ -1,0 +1,1 @@
+"""Thin Faust agents, in the order in which an event meets them: serve, observe, judge, act."""

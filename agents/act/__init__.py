@@ -1,0 +1,1 @@
+"""Let decisions hold."""

@@ -1,0 +1,1 @@
+"""Join predictions with outcomes."""
