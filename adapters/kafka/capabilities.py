@@ -26,15 +26,15 @@ class Capabilities:
     end_offsets_exact: bool = True
     """The latest offset is the offset of the next record. Without it, read the high watermark of a fetch."""
     topic_configs: bool = True
-    """Topic settings can be given, read back, and hold."""
+    """Settings given with a new topic can be read back (whether they hold, the next three say)."""
+    size_limit: bool = True
+    """A record batch over max.message.bytes is refused."""
     log_append_time: bool = True
     """With message.timestamp.type=LogAppendTime the broker stamps records itself."""
     compaction: bool = True
     """Old rows of a compacted topic go away."""
     durable: bool = True
     """Records survive a restart of the broker."""
-    security: bool = True
-    """Listeners with SASL and TLS."""
 
     def lacking(self) -> tuple[str, ...]:
         """Names of what is missing."""
@@ -54,11 +54,10 @@ EMBEDDED = Capabilities(
     delete_records=False,
     time_lookup=False,
     end_offsets_exact=False,
-    topic_configs=False,
+    size_limit=False,
     log_append_time=False,
     compaction=False,
     durable=False,
-    security=False,
 )
 """The embedded broker."""
 
@@ -67,7 +66,6 @@ _ADD_PARTITIONS_TO_TXN = 24
 _TXN_OFFSET_COMMIT = 28
 _WRITE_TXN_MARKERS = 27
 _DELETE_RECORDS = 21
-_SASL_HANDSHAKE = 17
 
 
 def declared(environment: Mapping[str, str] = os.environ) -> Capabilities | None:
@@ -96,7 +94,6 @@ def from_apis(keys: frozenset[int]) -> Capabilities:
         EVERYTHING,
         transactions=_ADD_PARTITIONS_TO_TXN in keys and _TXN_OFFSET_COMMIT in keys,
         delete_records=_DELETE_RECORDS in keys,
-        security=_SASL_HANDSHAKE in keys,
     )
 
 
