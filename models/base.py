@@ -9,16 +9,16 @@ import math
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec import Meta
 
 from evenhand.errors import EvenhandError, InvalidConfiguration
 from evenhand.processors.inference import Answer
 from models.convert import convert, nearest
+from models.signature import Signature
 
 FloatArray = npt.NDArray[np.float64]
 COVERAGE_90 = 1.6448536269514722  # standard deviations of a Normal, either side of its mean, that hold 90 %
@@ -26,22 +26,6 @@ HELD_OUT_FRACTION = 0.2
 _MINIMUM_ROWS = 50
 
 _kinds: dict[str, type["Model"]] = {}
-
-
-class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What goes into a model and what comes out.
-
-    `values[k]` is the target of step k + 1 alone, not a sum over steps: an outcome for a target time is one number,
-    whatever the step that it was predicted at. With `aligned`, targets lie on multiples of `horizon_s`.
-    """
-
-    features: Annotated[tuple[str, ...], Meta(min_length=1)]
-    target: str
-    unit: str
-    horizon_s: Annotated[int, Meta(ge=1)]
-    aligned: bool = True
-    reference_price: str | None = None
-    max_horizon: Annotated[int, Meta(ge=1, le=1000)] = 1
 
 
 class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,7 +125,8 @@ class Model(ABC):
         if not np.isfinite(rows).all() or np.isinf(targets).any():
             raise Unpredictable("the training table holds NaN or infinite features, or infinite targets")
         cut = int(len(rows) * (1 - HELD_OUT_FRACTION))
-        if min(np.isfinite(targets[: cut - steps]).sum(0).min(), np.isfinite(targets[cut:]).sum(0).min()) < _MINIMUM_ROWS:
+        known = np.isfinite(targets)
+        if min(known[: max(0, cut - steps)].sum(axis=0).min(), known[cut:].sum(axis=0).min()) < _MINIMUM_ROWS:
             raise Unpredictable(f"{len(rows)} rows are too few to learn {steps} steps; give a longer history")
         self.learn(rows[: cut - steps], targets[: cut - steps], seed)
         errors = targets[cut:] - self.forecast(rows[cut:], steps)

@@ -6,16 +6,13 @@ So a signal that does not last is not repeated, and one ensemble serves every st
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 import numpy as np
 from msgspec import Meta
 
 from models.base import HELD_OUT_FRACTION, FloatArray, Model
-
-if TYPE_CHECKING:
-    import lightgbm
 
 
 class TreeParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 import evenhand
-from models.base import Model, Signature
+from models.base import Model
+from models.signature import Signature
 
 LIBRARIES = ("lightgbm", "numpy", "scipy")
 

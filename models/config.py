@@ -8,9 +8,10 @@ import msgspec
 from msgspec import Meta
 
 from evenhand.errors import InvalidConfiguration
-from models.base import Signature, model_kind
+from models.base import model_kind
 from models.convert import convert, nearest
 from models.features import make_feature
+from models.signature import Signature
 from models.store import version_key
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -99,7 +100,9 @@ def _check(endpoint: Endpoint, where: str) -> None:
     versions = [each.version for each in endpoint.versions]
     for each in endpoint.versions:
         version_key(each.version)
-        convert(each.parameters, model_kind(each.kind).Parameters, f"{where}: parameters of {each.version} ({each.kind})")
+        convert(
+            each.parameters, model_kind(each.kind).Parameters, f"{where}: parameters of {each.version} ({each.kind})"
+        )
     if len(set(versions)) < len(versions):
         raise InvalidConfiguration(f"{where}: a version is declared twice in {versions}")
     if endpoint.champion not in versions:

@@ -44,7 +44,7 @@ def field_names(kind: Any) -> set[str]:
 
 
 def convert(data: Any, kind: type[T], where: str) -> T:
-    """Convert to `kind`; what does not fit raises InvalidConfiguration with its place and, for a typo, the right word."""
+    """Convert to `kind`; what does not fit raises InvalidConfiguration with its place and the right word for a typo."""
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:

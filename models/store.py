@@ -45,7 +45,9 @@ class ModelStore:
     def save(self, name: str, version: str, model: Model, description: Description) -> Card:
         """Write a fitted model as a version, whole or not at all. The same one again is no error."""
         if not _NAME.fullmatch(name):
-            raise InvalidConfiguration(f"model name {name!r} has other characters than letters, digits, '.', '_', '-', '@'")
+            raise InvalidConfiguration(
+                f"model name {name!r} has other characters than letters, digits, '.', '_', '-', '@'"
+            )
         version_key(version)
         files = model.save()
         card = write_card(name, version, model, files, description)
@@ -90,7 +92,9 @@ class ModelStore:
             try:
                 files[file] = (folder / file).read_bytes()
             except OSError as error:
-                raise ModelUnavailable(f"{name} {version}: {folder / file} cannot be read ({error}); save it again") from error
+                raise ModelUnavailable(
+                    f"{name} {version}: {folder / file} cannot be read ({error}); save it again"
+                ) from error
             if sha256(files[file]) != digest:
                 raise ModelUnavailable(
                     f"{name} {version}: {folder / file} is not what was saved (digest {sha256(files[file])[:12]}, "
@@ -116,7 +120,9 @@ class ModelStore:
         except msgspec.DecodeError as error:
             raise ModelUnavailable(f"{name} {version}: {path} is damaged: {error}") from error
         if card.sealed().digest != card.digest or (card.model, card.version) != (name, version):
-            raise ModelUnavailable(f"{name} {version}: {path} was changed after it was sealed; restore it or train again")
+            raise ModelUnavailable(
+                f"{name} {version}: {path} was changed after it was sealed; restore it or train again"
+            )
         return card
 
     def versions(self, name: str) -> list[str]:

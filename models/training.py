@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from evenhand.errors import EvenhandError, InvalidConfiguration
 from models.base import FloatArray, Model, model_kind
-from models.candles import Candles, read_candles
+from models.candle_files import read_candles
+from models.candles import Candles
 from models.card import Description
 from models.config import Endpoint
 from models.features.engine import FeatureEngine

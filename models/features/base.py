@@ -50,7 +50,7 @@ class Feature(msgspec.Struct, Generic[State], frozen=True, forbid_unknown_fields
 
     @abstractmethod
     def start(self) -> State:
-        """The state before the first candle of a run, a msgspec Struct. `step` changes it in place."""
+        """Return the state before the first candle of a run, a msgspec Struct; `step` changes it in place."""
 
     @abstractmethod
     def step(self, state: State, candle: Candle) -> float:

@@ -58,7 +58,7 @@ class FeatureEngine:
         return [step(state, candle) for step, state in zip(self._steps, self._states, strict=True)]
 
     def batch(self, candles: Candles) -> FloatArray:
-        """Compute all rows of a history, shape (candles, features): what `step` would return for each from the start."""
+        """Compute all rows of a history, shape (candles, features): what `step` would return for each candle."""
         if candles.interval_ms != self.interval_ms:
             raise InvalidConfiguration(f"candles of {candles.interval_ms} ms, features of {self.interval_ms} ms")
         rows = np.empty((len(candles), len(self.features)))

@@ -15,7 +15,7 @@ SHORT = {"candles": 3}  # a window that a short history fills, for features that
 
 
 def declaration(kind: str) -> dict[str, object]:
-    """The shortest declaration of a kind."""
+    """Return the shortest declaration of a kind."""
     fields = feature_kinds()[kind].__struct_fields__
     return {"kind": kind, **{name: value for name, value in SHORT.items() if name in fields}}
 
@@ -26,7 +26,9 @@ def histories(draw: st.DrawFn) -> Candles:
     count = draw(st.integers(1, 60))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     wild = draw(st.sampled_from([0.0, 1e-6, 0.01, 3.0]))
-    close = np.exp(np.clip(np.cumsum(random.normal(size=count) * wild), -12, 12)) * draw(st.sampled_from([1e-3, 1.0, 1e5]))
+    close = np.exp(np.clip(np.cumsum(random.normal(size=count) * wild), -12, 12)) * draw(
+        st.sampled_from([1e-3, 1.0, 1e5])
+    )
     opened = np.concatenate([close[:1], close[:-1]])
     spread = np.exp(abs(random.normal(size=(2, count))) * wild / 10)
     volume = random.exponential(size=count) * (random.random(count) > draw(st.sampled_from([0.0, 0.5, 1.0])))

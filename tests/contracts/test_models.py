@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import models
 from evenhand.processors.inference import Answer, Predictor
-from models.base import FloatArray, Model, Signature, Unpredictable, model_kinds
+from models.base import FloatArray, Model, Unpredictable, model_kinds
+from models.signature import Signature
 
 STEPS = 3
 NAMES = ("a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k")  # more than 8: numpy sums longer rows in another order
@@ -48,12 +49,12 @@ def model(request: pytest.FixtureRequest) -> Model:
 
 
 def answers(model: Model, rows: FloatArray, horizon: int) -> list[str]:
-    """What a model says to each row of a batch, to the bit; where the batch fails, what it says to each row alone."""
+    """Ask a model for each row of a batch, to the bit; where the batch fails, for each row alone."""
     try:
         answer = model.predict(rows, horizon)
     except Unpredictable:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  a model may raise anything
         if len(rows) == 1:
             return [type(error).__name__]
         return [one for i in range(len(rows)) for one in answers(model, rows[i : i + 1], horizon)]
@@ -157,7 +158,9 @@ def test_no_file_imports_pickle_or_what_hides_it() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not {name.split(".")[0] for name in names} & {"pickle", "cloudpickle", "dill", "joblib", "shelve"}, path
+            assert not {name.split(".")[0] for name in names} & {"pickle", "cloudpickle", "dill", "joblib", "shelve"}, (
+                path
+            )
 
 
 def test_importing_models_loads_nothing_heavy() -> None:

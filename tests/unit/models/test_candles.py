@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evenhand.errors import EvenhandError
-from models.candles import InvalidCandles, read_candles
+from models.candle_files import InvalidCandles, read_candles
 
 HEADER = "open_time,open,high,low,close,volume"
 GOOD = [
@@ -31,31 +31,42 @@ def test_good_candles_are_read(tmp_path: Path) -> None:
     assert next(iter(candles)) == (1_704_067_200_000, 10.0, 12.0, 9.0, 11.0, 5.0)
 
 
-@pytest.mark.parametrize("times", [
-    ["1704067200000", "1704070800000", "1704074400000", "1704078000000"],
-    ["2024-01-01 00:00:00", "2024-01-01 01:00:00", "2024-01-01 02:00:00", "2024-01-01 03:00:00"],
-    ["2024-01-01T02:00:00+02:00", "2024-01-01T03:00:00+02:00", "2024-01-01T04:00:00+02:00", "2024-01-01T05:00:00+02:00"],
-])
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["1704067200000", "1704070800000", "1704074400000", "1704078000000"],
+        ["2024-01-01 00:00:00", "2024-01-01 01:00:00", "2024-01-01 02:00:00", "2024-01-01 03:00:00"],
+        [
+            "2024-01-01T02:00:00+02:00",
+            "2024-01-01T03:00:00+02:00",
+            "2024-01-01T04:00:00+02:00",
+            "2024-01-01T05:00:00+02:00",
+        ],
+    ],
+)
 def test_times_may_be_written_in_several_ways(tmp_path: Path, times: list[str]) -> None:
     lines = [",".join([time, *line.split(",")[1:]]) for time, line in zip(times, GOOD, strict=True)]
     other = read_candles(write(tmp_path, lines, "Timestamp,Open,High,Low,Close,Volume", "other.csv"))
     assert other.digest() == read_candles(write(tmp_path, GOOD)).digest()
 
 
-@pytest.mark.parametrize(("row", "line", "reason"), [
-    (2, "2024-01-01T00:00:00Z,11,13,10,12,0", "repeats"),
-    (3, "2024-01-01T00:30:00Z,12,12,8,9,7", "lies before"),
-    (2, "never,11,13,10,12,0", "open_time is missing"),
-    (1, "1704067200,10,12,9,11,5", "milliseconds"),
-    (2, "2024-01-01T01:00:00Z,11,13,10,,0", "close is missing"),
-    (2, "2024-01-01T01:00:00Z,11,13,NaN,12,0", "low is missing, NaN"),
-    (2, "2024-01-01T01:00:00Z,11,inf,10,12,0", "high is missing, NaN or infinite"),
-    (4, "2024-01-01T03:00:00Z,9,8,10,9,1", "high is below low"),
-    (4, "2024-01-01T03:00:00Z,9,10,8,11,1", "close lies outside"),
-    (4, "2024-01-01T03:00:00Z,7,10,8,9,1", "open lies outside"),
-    (4, "2024-01-01T03:00:00Z,9,9,0,9,1", "not positive"),
-    (4, "2024-01-01T03:00:00Z,9,9,9,9,-1", "volume is negative"),
-])
+@pytest.mark.parametrize(
+    ("row", "line", "reason"),
+    [
+        (2, "2024-01-01T00:00:00Z,11,13,10,12,0", "repeats"),
+        (3, "2024-01-01T00:30:00Z,12,12,8,9,7", "lies before"),
+        (2, "never,11,13,10,12,0", "open_time is missing"),
+        (1, "1704067200,10,12,9,11,5", "milliseconds"),
+        (2, "2024-01-01T01:00:00Z,11,13,10,,0", "close is missing"),
+        (2, "2024-01-01T01:00:00Z,11,13,NaN,12,0", "low is missing, NaN"),
+        (2, "2024-01-01T01:00:00Z,11,inf,10,12,0", "high is missing, NaN or infinite"),
+        (4, "2024-01-01T03:00:00Z,9,8,10,9,1", "high is below low"),
+        (4, "2024-01-01T03:00:00Z,9,10,8,11,1", "close lies outside"),
+        (4, "2024-01-01T03:00:00Z,7,10,8,9,1", "open lies outside"),
+        (4, "2024-01-01T03:00:00Z,9,9,0,9,1", "not positive"),
+        (4, "2024-01-01T03:00:00Z,9,9,9,9,-1", "volume is negative"),
+    ],
+)
 def test_a_bad_row_is_refused_with_its_number_and_the_reason(tmp_path: Path, row: int, line: str, reason: str) -> None:
     lines = [*GOOD]
     lines[row - 1] = line

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from evenhand.errors import InvalidConfiguration, ModelUnavailable
-from models.base import Model, Signature
+from evenhand.processors.inference import Predictors
+from models.base import Model
 from models.card import Card, Description
 from models.linear import Ridge
 from models.naive import Naive
+from models.signature import Signature
 from models.store import ModelStore, VersionExists
 
 SIGNATURE = Signature(features=("a", "b"), target="y", unit="fraction", horizon_s=60)
@@ -33,9 +35,10 @@ def store(tmp_path: Path) -> ModelStore:
 
 def test_a_version_comes_back_and_stays_in_memory(store: ModelStore) -> None:
     other = ModelStore(store.root)
+    predictors: Predictors = other
     rows = np.ones((3, 2))
     assert other.load("m", "1.0.0").predict(rows) == fitted(Ridge).predict(rows)
-    assert other.get("m", "1.0.0") is other.load("m", "1.0.0")
+    assert predictors.get("m", "1.0.0") is other.load("m", "1.0.0")
 
 
 def test_its_card_says_where_it_comes_from(store: ModelStore) -> None:
@@ -88,9 +91,17 @@ def test_a_kind_that_is_not_here_is_refused(store: ModelStore) -> None:
         store.load("m", "1.0.0")
 
 
-@pytest.mark.parametrize(("name", "version"), [
-    ("m", "1.0.1"), ("absent", "1.0.0"), ("../models/m", "1.0.0"), ("m", "../m/1.0.0"), ("", ""), ("m", "x\0y"),
-])
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("m", "1.0.1"),
+        ("absent", "1.0.0"),
+        ("../models/m", "1.0.0"),
+        ("m", "../m/1.0.0"),
+        ("", ""),
+        ("m", "x\0y"),
+    ],
+)
 def test_what_is_not_there_is_unavailable(store: ModelStore, name: str, version: str) -> None:
     with pytest.raises(ModelUnavailable):
         store.load(name, version)
@@ -103,7 +114,7 @@ def test_names_that_are_none_are_not_saved(store: ModelStore, name: str, version
 
 
 def test_a_save_that_fails_leaves_nothing(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, content: bytes) -> None:
+    def full(_path: Path, _content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("models.store._write", full)

@@ -11,7 +11,8 @@ import pytest
 from evenhand.errors import EvenhandError, InvalidConfiguration, ModelUnavailable
 from models.base import FloatArray
 from models.broken import fails
-from models.candles import Candles, read_candles
+from models.candle_files import read_candles
+from models.candles import Candles
 from models.config import Endpoint, read_models_config
 from models.store import ModelStore
 from models.training import make_table, seen_candles, step_returns, train_default, train_on
