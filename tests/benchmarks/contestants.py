@@ -1,0 +1,67 @@
+"""Who runs the lifecycle: how each is started, and which topics it needs."""
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evenhand.topics import ASSIGNMENTS, EVIDENCE, METRICS, OUTCOMES, PREDICTIONS, REQUESTS, SCORED, every_topic
+from tests.benchmarks.quix_environment import python as quix_python
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One side of the comparison: a worker process between the same input and output topics."""
+
+    name: str
+    command: list[str]
+    topics: tuple[str, ...]
+    compacted: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def env(self, bootstrap: str, prefix: str, home: Path, models: Path) -> dict[str, str]:
+        """The worker's environment. One thread for linear algebra: each worker has one core to itself."""
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        return {
+            **os.environ,
+            **threads,
+            "PYTHONPATH": str(ROOT),
+            "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+            "BENCH_PREFIX": prefix,
+            "BENCH_HOME": str(home),
+            "BENCH_MODELS": str(models),
+            "EVENHAND_TOPIC_PREFIX": prefix,
+            "EVENHAND_HOME": str(home),
+            "EVENHAND_CONTROLS": "given",
+            **self.environment,
+        }
+
+
+IN, OUT = (REQUESTS, OUTCOMES, METRICS), (PREDICTIONS, SCORED, EVIDENCE)
+
+
+def faust(variant: str) -> Contestant:
+    """Stock faust-streaming."""
+    command = [sys.executable, "-m", "faust", "-A", "tests.benchmarks.faust_pipeline", "worker", "-l", "warn"]
+    return Contestant(
+        f"faust-{variant}", [*command, "--without-web"], (*IN, ASSIGNMENTS, *OUT), environment={"BENCH_VARIANT": variant}
+    )
+
+
+def quix(var: Path) -> Contestant:
+    """Quix Streams, in an environment of its own."""
+    return Contestant("quix", [str(quix_python(var)), "-m", "tests.benchmarks.quix_pipeline"], (*IN, *OUT))
+
+
+def evenhand() -> Contestant:
+    """This repository's worker, with all its agents."""
+    command = [sys.executable, "-m", "faust", "-A", "agents.app", "worker", "-l", "warn", "--without-web"]
+    topics = every_topic()
+    return Contestant(
+        "evenhand",
+        command,
+        tuple(topic.name for topic in topics if not topic.compacted),
+        tuple(topic.name for topic in topics if topic.compacted),
+    )
