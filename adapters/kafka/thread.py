@@ -1,0 +1,97 @@
+"""The thread in which the aiokafka consumer runs, fetches, and sends the group's heartbeats."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.transport.drivers import aiokafka as driver
+
+FETCH_BYTES = 8 << 20  # of one fetch
+PARTITION_BYTES = 1 << 20  # of one partition in it
+T = TypeVar("T")
+
+
+class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Faust's consumer thread with our settings and without its queue of method calls."""
+
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        conf, settings, timing = self.app.conf, self.app.kafka, self.app.timing
+        self._assignor = self.app.assignor  # keeps equal partitions of an agent's topics together
+        return AIOKafkaConsumer(
+            **settings.client_kwargs(),
+            request_timeout_ms=int(timing.request_timeout_s * 1000),
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_records=conf.broker_max_poll_records,
+            max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000),
+            max_partition_fetch_bytes=PARTITION_BYTES,
+            fetch_max_bytes=FETCH_BYTES,
+            fetch_max_wait_ms=int(timing.fetch_wait_s * 1000),
+            session_timeout_ms=int(timing.session_timeout_s * 1000),
+            rebalance_timeout_ms=int(timing.rebalance_timeout_s * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
+            connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
+        )
+
+    async def on_start(self) -> None:
+        """Start the consumer, and the heart beside its heartbeats."""
+        await super().on_start()
+        self.add_future(self.app.heart.beat())
+
+    async def run_here(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on this thread's loop and wait for it on the caller's."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self.thread_loop))
+
+    async def getmany(self, active_partitions: set[TopicPartition] | None, timeout: float) -> Any:  # noqa: ASYNC109
+        """Fetched records by partition; at once if there are any."""
+        consumer = self._ensure_consumer()
+        return await self.run_here(
+            self._fetch_records(
+                consumer, active_partitions, timeout=timeout, max_records=self.app.conf.broker_max_poll_records
+            )
+        )
+
+    async def commit_offsets(self, offsets: dict[TopicPartition, int], timeout_s: float) -> None:
+        """Commit, or raise. The broker refuses it to a member of a past generation."""
+        commit = self._ensure_consumer().commit({tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()})
+        await self.run_here(asyncio.wait_for(commit, timeout_s))
+
+    async def committed(self, tp: TopicPartition) -> int:
+        """What the group has committed of a partition; 0 if nothing."""
+        return await self.run_here(self._ensure_consumer().committed(tp)) or 0
+
+    async def end_offsets(self, tps: list[TopicPartition], timeout_s: float) -> dict[TopicPartition, int]:
+        """The end of each partition, asked anew."""
+        ends: dict[TopicPartition, int] = await asyncio.wait_for(self._ensure_consumer().end_offsets(tps), timeout_s)
+        return ends
+
+    def pause(self, tp: TopicPartition) -> None:
+        """Do not fetch a partition for now."""
+        self.thread_loop.call_soon_threadsafe(self._pause, tp)
+
+    def resume(self, tp: TopicPartition) -> None:
+        """Fetch it again."""
+        self.thread_loop.call_soon_threadsafe(self._resume, tp)
+
+    def _pause(self, tp: TopicPartition) -> None:
+        if tp in self._ensure_consumer().assignment():
+            self._ensure_consumer().pause(tp)
+
+    def _resume(self, tp: TopicPartition) -> None:
+        if tp in self._ensure_consumer().assignment():
+            self._ensure_consumer().resume(tp)
+
+    @property
+    def group_generation(self) -> int:
+        """The generation that the coordinator believes in; negative while outside the group."""
+        generation: int = self._ensure_consumer()._coordinator.generation  # noqa: SLF001
+        return generation
