@@ -7,6 +7,7 @@ neighbours (the models' contract), so neither does the prediction.
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ from evenhand.processors.in_band import InBand, passed_on
 from evenhand.topics import ASSIGNMENTS, PREDICTIONS, REQUESTS
 
 SOURCE = "/evenhand/inference"
+LARGEST_EXPONENT = 700.0  # what exp takes
 Clock = Callable[[], float]  # milliseconds
 ResponseTimes = Callable[[str], float | None]  # of a request, from a recording
 
@@ -230,11 +232,17 @@ def target_times(time_ms: int, horizon: int, predictor: Predictor) -> tuple[int,
 def prices_of(
     features: list[float] | dict[str, float], predictor: Predictor, values: Sequence[float]
 ) -> tuple[float, ...] | None:
-    """Log returns as prices, where the request brings the reference price of its model."""
+    """Log returns as prices, where the request brings the reference price of its model.
+
+    Each step's value is its own return, so a price is the reference grown by all returns up to its step.
+    """
     if predictor.reference_price is None or not isinstance(features, dict):
         return None
     reference = features.get(predictor.reference_price)
     if reference is None or reference <= 0:
         return None
-    prices = tuple([reference * math.exp(value) for value in values if value < 700])  # noqa: PLR2004 - exp overflows
-    return prices if len(prices) == len(values) and all(map(math.isfinite, prices)) else None
+    grown = list(accumulate(values))
+    if max(grown) > LARGEST_EXPONENT:
+        return None
+    prices = tuple([reference * math.exp(value) for value in grown])
+    return prices if all(map(math.isfinite, prices)) else None
