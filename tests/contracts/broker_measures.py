@@ -65,17 +65,18 @@ async def write_batch(client: AIOKafkaProducer, topic: str, values: list[bytes],
     return offset
 
 
-async def read(settings: KafkaSettings, topic: str, *, idle_s: float = 1.5, **more: object) -> list[ConsumerRecord]:
-    """All that partition 0 holds; the end is where nothing comes for `idle_s`."""
+async def read(settings: KafkaSettings, topic: str, **more: object) -> list[ConsumerRecord]:
+    """All that partition 0 holds, up to the high watermark of the fetch."""
     found: list[ConsumerRecord] = []
-    async with consumer(settings, **more) as client:
-        client.assign([TopicPartition(topic, 0)])
+    place = TopicPartition(topic, 0)
+    async with asyncio.timeout(DEADLINE_S), consumer(settings, **more) as client:
+        client.assign([place])
         while True:
-            got = await client.getmany(timeout_ms=int(idle_s * 1000))
-            if not got:
-                return found
-            for records in got.values():
+            for records in (await client.getmany(timeout_ms=200)).values():
                 found += records
+            end = client.highwater(place)
+            if end is not None and await client.position(place) >= end:
+                return found
 
 
 async def idempotent_producer(settings: KafkaSettings) -> bool:
@@ -225,9 +226,10 @@ async def compaction(settings: KafkaSettings) -> bool:
         await client.send_and_wait(topic, b"opens a new segment", key=b"other", partition=0)
     give_up = time.monotonic() + (DEADLINE_S if settings.capabilities.compaction else 3.0)
     while time.monotonic() < give_up:
-        found = [(record.offset, record.value) for record in await read(settings, topic, idle_s=0.5)]
+        found = [(record.offset, record.value) for record in await read(settings, topic)]
         if found == [(2, b"new"), (3, b"opens a new segment")]:
             return True
+        await asyncio.sleep(0.2)
     return False
 
 
