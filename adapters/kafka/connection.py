@@ -54,7 +54,8 @@ def _fault(settings: KafkaSettings, place: str, error: BaseException) -> Invalid
             f"{place} does not take KAFKA_SASL_MECHANISM={settings.sasl_mechanism}: write one that it does"
         )
     if isinstance(cause, ssl.SSLCertVerificationError):
-        name = "KAFKA_BOOTSTRAP_SERVERS" if "ostname" in str(cause) or "IP address" in str(cause) else "KAFKA_SSL_CAFILE"
+        another_host = "ostname" in str(cause) or "IP address" in str(cause)
+        name = "KAFKA_BOOTSTRAP_SERVERS" if another_host else "KAFKA_SSL_CAFILE"
         return InvalidSetting(f"the certificate of {place} is not trusted: {cause.verify_message}: correct {name}")
     if isinstance(cause, ssl.SSLError):
         return InvalidSetting(

@@ -53,7 +53,7 @@ def start_kafka(
     home = home.expanduser().resolve()
     script = home / "bin" / "kafka-server-start.sh"
     if not script.is_file():
-        raise InvalidSetting(f"KAFKA_HOME={home} has no bin/kafka-server-start.sh: name the folder of an Apache Kafka 4")
+        raise InvalidSetting(f"KAFKA_HOME={home} has no bin/{script.name}: name the folder of an Apache Kafka 4")
     folder = var.resolve() / "kafka"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "log4j2.yaml").write_text(_LOG4J)
