@@ -10,6 +10,7 @@ from aiokafka.errors import (
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
+from aiokafka.protocol.metadata import MetadataRequest
 
 from adapters.errors import DependencyUnavailable, InvalidSetting
 from adapters.kafka import wire
@@ -25,15 +26,17 @@ async def check_connection(settings: KafkaSettings, *, timeout_s: float = _TIMEO
     last: Exception = ConnectionError("no address")
     for host, port in wire.addresses(settings.bootstrap_servers):
         try:
-            connection = await asyncio.wait_for(
-                create_conn(host, port, request_timeout_ms=int(timeout_s * 1000), **kwargs), timeout_s
-            )
+            async with asyncio.timeout(timeout_s):
+                connection = await create_conn(host, port, request_timeout_ms=int(timeout_s * 1000), **kwargs)
+                try:  # a broker that wants a password answers the first question without one, and no other
+                    await connection.send(MetadataRequest([]))
+                finally:
+                    connection.close()
         except (OSError, KafkaError, TimeoutError) as error:
             if (fault := _fault(settings, f"{host}:{port}", error)) is not None:
                 raise fault from error
             last = error
         else:
-            connection.close()
             return
     raise DependencyUnavailable(
         f"no broker answers at KAFKA_BOOTSTRAP_SERVERS={settings.bootstrap_servers} with "

@@ -41,13 +41,15 @@ def start_kafka(
     *,
     home: Path,
     port: int | None = None,
+    listeners: Mapping[str, int] | None = None,
     properties: Mapping[str, str] | None = None,
     format_arguments: Sequence[str] = (),
 ) -> LocalBroker:
     """Start it and wait until it answers. What an earlier one left in `var` is still there afterwards.
 
-    `properties` are added to the broker's configuration and win over ours; `format_arguments` go to
-    `kafka-storage.sh format`, for SCRAM credentials for example.
+    `listeners` are ports on loopback beside the plain one, by protocol (SASL_SSL, ...); `properties` are added to the
+    broker's configuration and win over ours; `format_arguments` go to `kafka-storage.sh format`, for SCRAM credentials
+    for example.
     """
     _require_java()
     home = home.expanduser().resolve()
@@ -61,7 +63,7 @@ def start_kafka(
     for attempt in range(_ATTEMPTS):
         chosen = port or _earlier_port(folder) or processes.free_port()
         configuration = folder / "server.properties"
-        configuration.write_text(_properties(folder, chosen, processes.free_port(), properties or {}))
+        configuration.write_text(_properties(folder, chosen, listeners or {}, properties or {}))
         if not (folder / "data" / "meta.properties").exists():
             _format(home, configuration, env, format_arguments)
         child = processes.start(
@@ -81,19 +83,23 @@ def start_kafka(
     raise AssertionError("unreachable")
 
 
-def _properties(folder: Path, port: int, controller_port: int, more: Mapping[str, str]) -> str:
-    host = processes.LOOPBACK
+def _properties(folder: Path, port: int, listeners: Mapping[str, int], more: Mapping[str, str]) -> str:
+    controller_port = processes.free_port()
+    places = ",".join(
+        f"{name}://{processes.LOOPBACK}:{place}"
+        for name, place in {"PLAINTEXT": port, "CONTROLLER": controller_port, **listeners}.items()
+    )
     lines = {
         "process.roles": "broker,controller",
         "node.id": "1",
-        "listeners": f"PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}",
+        "listeners": places,
+        "advertised.listeners": places,
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
         "listener.security.protocol.map": (
             "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL"
         ),
-        "controller.quorum.bootstrap.servers": f"{host}:{controller_port}",
+        "controller.quorum.bootstrap.servers": f"{processes.LOOPBACK}:{controller_port}",
         "log.dirs": str(folder / "data"),
         "num.partitions": "8",
         "auto.create.topics.enable": "false",
