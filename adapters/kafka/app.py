@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import defaultdict
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, cast
 
 import faust
 from faust.transport.drivers import TRANSPORTS
@@ -15,12 +17,17 @@ from adapters.kafka.lanes import Lanes, Membership
 from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.timing import Timing
 
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaProducer
+
+    from adapters.kafka.consumer import BatchConsumer
+
 SCHEME = "batchkafka"
 TRANSPORTS.aliases[SCHEME] = "adapters.kafka.transport:BatchTransport"
 
 
-class BatchApp(faust.App):  # type: ignore[misc]
-    """A Faust application that knows what our transport shares with its agents."""
+class BatchApp(faust.App):
+    """A Faust application, and what our transport shares with its agents."""
 
     kafka: KafkaSettings
     timing: Timing
@@ -29,43 +36,47 @@ class BatchApp(faust.App):  # type: ignore[misc]
     lanes: Lanes
     readers: defaultdict[str, set[str]]  # full topic name -> names of the agents that read it
     topics_of: dict[str, tuple[str, ...]]  # name of an agent -> full topic names
-    working: set[Any]  # the tasks of the agents, one a partition number
+    working: set[asyncio.Task[None]]  # tasks of the agents, one a partition number
+    at_end: list[Callable[[], Awaitable[None]]]  # to be closed when the worker ends
+
+    def kafka_producer(self) -> AIOKafkaProducer:
+        """The client under Faust's producer."""
+        return cast("Any", self.producer)._ensure_producer()
+
+    async def confirm_membership(self) -> None:
+        """Raise unless the broker takes this worker for a member of its group."""
+        await cast("BatchConsumer", self.consumer).confirm_membership()
 
 
 def make_app(settings: KafkaSettings, *, app_id: str, timing: Timing | None = None, **options: Any) -> BatchApp:
     """Build the application; `app_id` is also the consumer group. `options` are further Faust settings."""
-    timing = timing or Timing.from_environment()
     failpoints.arm(os.environ)
-    servers = ";".join(f"{SCHEME}://{server.strip()}" for server in settings.bootstrap_servers.split(","))
-    app = BatchApp(
-        app_id,
-        **{
-            "broker": servers,
-            "store": "memory://",
-            "topic_partitions": settings.partitions,
-            "topic_allow_declare": False,
-            "topic_disable_leader": True,
-            "table_standby_replicas": 1,  # selects the assignor that keeps equal partitions together
-            "stream_wait_empty": False,
-            "stream_buffer_maxsize": 4096,  # of batches; ours is the back-pressure
-            "broker_max_poll_records": 4000,
-            "broker_request_timeout": timing.request_timeout_s,
-            "broker_session_timeout": timing.session_timeout_s,
-            "broker_heartbeat_interval": min(3.0, timing.session_timeout_s / 6),
-            "broker_rebalance_timeout": timing.rebalance_timeout_s,
-            "broker_commit_interval": timing.commit_interval_s,
-            "producer_max_batch_size": timing.max_batch_bytes,
-            "producer_max_request_size": 1 << 20,
-            "producer_request_timeout": timing.request_timeout_s,
-            "web_enabled": False,
-            **options,
-        },
-    )
+    timing = timing or Timing.from_environment()
+    chosen: dict[str, Any] = {
+        "broker": ";".join(f"{SCHEME}://{server.strip()}" for server in settings.bootstrap_servers.split(",")),
+        "store": "memory://",
+        "topic_partitions": settings.partitions,
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "table_standby_replicas": 1,  # selects the assignor that keeps equal partition numbers together
+        "stream_wait_empty": False,
+        "stream_buffer_maxsize": 4096,  # in batches; the lanes are the back-pressure
+        "broker_max_poll_records": 4000,
+        "broker_request_timeout": timing.request_timeout_s,
+        "broker_session_timeout": timing.session_timeout_s,
+        "broker_heartbeat_interval": min(3.0, timing.session_timeout_s / 6),
+        "broker_rebalance_timeout": timing.rebalance_timeout_s,
+        "broker_commit_interval": timing.commit_interval_s,
+        "producer_max_batch_size": timing.max_batch_bytes,
+        "producer_max_request_size": 1 << 20,
+        "producer_request_timeout": timing.request_timeout_s,
+        "web_enabled": False,
+        **options,
+    }
+    app = BatchApp(app_id, **chosen)
     app.kafka, app.timing = settings, timing
     app.heart = Heart(timing.session_timeout_s / 2)
-    app.membership = Membership()
-    app.lanes = Lanes()
-    app.readers = defaultdict(set)
-    app.topics_of = {}
-    app.working = set()
+    app.membership, app.lanes = Membership(), Lanes()
+    app.readers, app.topics_of = defaultdict(set), {}
+    app.working, app.at_end = set(), []
     return app

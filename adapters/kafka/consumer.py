@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
 
-from aiokafka import ConsumerRecord
 from aiokafka.errors import CommitFailedError
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
@@ -16,14 +15,18 @@ from faust.types.tuples import ConsumerMessage
 from adapters.kafka import failpoints
 from adapters.kafka.ending import FAILED, end_process
 from adapters.kafka.lanes import Delivery, cut
-from adapters.kafka.thread import BatchConsumerThread
+from adapters.kafka.starting import check_copartitioned, check_settings, check_topics
+from adapters.kafka.thread import BatchConsumerThread, Records
 from adapters.kafka.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from adapters.kafka.app import BatchApp
 
 FETCH_TIMEOUT_S = 1.0
 log = logging.getLogger(__name__)
 
 
-class BatchConsumer(driver.Consumer):  # type: ignore[misc]
+class BatchConsumer(driver.Consumer):
     """Faust's consumer without its drain loop, its acknowledgements and its commits.
 
     The stock drain loop moves its read position past a message that a rebalance kept it from delivering, and then
@@ -31,34 +34,32 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     is fetched anew by whoever owns the partition then.
     """
 
+    app: BatchApp
+    _thread: BatchConsumerThread
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.app.lanes.on_low = self._thread.resume
         self._committed: dict[TopicPartition, int] = {}
         self._commit_lock = asyncio.Lock()
-        self.watchdog = Watchdog(self.app, self)
+        self.watchdog = Watchdog(self.app, self._thread)
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def on_start(self) -> None:
         """Check what could make workers disagree, then start."""
-        self._check_settings()
+        check_settings(self.app)
+        await check_topics(self.app)
         await super().on_start()
+        self.add_future(self.watchdog.beat())
         self.watchdog.start()
-
-    def _check_settings(self) -> None:
-        conf = self.app.conf
-        if conf.table_standby_replicas != 1 or self.app.in_transaction or self.app.client_only:
-            end_process(
-                FAILED, "the application must run with table_standby_replicas=1 and processing_guarantee at_least_once"
-            )
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
             while not (self.should_stop or fetcher.should_stop):
                 if not self.flow_active:
-                    await self.wait(self.can_resume_flow)
+                    await self.wait(cast("Any", self.can_resume_flow))
                     continue
                 active = self._get_active_partitions()
                 if not active:
@@ -67,14 +68,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 generation = self.app.membership.generation
                 records = await self._getmany(active, FETCH_TIMEOUT_S)
                 if records and generation is not None and not self.should_stop:
-                    await self._deliver(records, active, generation)
+                    await self._deliver(cast("Records", records), active, generation)
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
                 raise
 
-    async def _deliver(
-        self, records: Mapping[TopicPartition, Sequence[ConsumerRecord]], active: set[Any], generation: int
-    ) -> None:
+    async def _deliver(self, records: Records, active: set[Any], generation: int) -> None:
         app = self.app
         for tp, of_partition in records.items():
             if tp not in active:
@@ -86,21 +85,20 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 delivery = Delivery(lane, part, size, generation, app.readers[tp.topic])
                 lane.add(delivery)
                 last = part[-1]
-                await self.callback(
-                    ConsumerMessage(
-                        tp.topic, tp.partition, last.offset, (last.timestamp or 0) / 1000.0, last.timestamp_type,
-                        (), None, delivery, None, 0, 0, tp, generation_id=generation,
-                    )
+                message = ConsumerMessage(
+                    tp.topic, tp.partition, last.offset, (last.timestamp or 0) / 1000.0, last.timestamp_type,
+                    None, None, cast("Any", delivery), None, 0, 0, tp, generation_id=generation,
                 )  # fmt: skip
+                await self.callback(message)
             if lane.is_high and not lane.is_paused:
                 lane.is_paused = True
                 self._thread.pause(tp)
 
-    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002
-        """Commit the done prefix of every partition. Called by Faust's timer, in a rebalance and at the end."""
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commit the done prefix of every partition: on Faust's timer, in a rebalance and at the end."""
         async with self._commit_lock:
-            lanes, committed = self.app.lanes, self._committed
-            offsets = {tp: end for tp, end in lanes.next_offsets().items() if end > committed.get(tp, -1)}
+            committed = self._committed
+            offsets = {tp: end for tp, end in self.app.lanes.next_offsets().items() if end > committed.get(tp, -1)}
             if not offsets:
                 return False
             await failpoints.reach("before_commit")
@@ -109,7 +107,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             except CommitFailedError as exc:
                 log.warning("not committed, the group has moved on: %s", exc)
                 return False
-            except Exception as exc:  # noqa: BLE001 - the next commit covers it; the watchdog sees if none succeeds
+            except Exception as exc:  # noqa: BLE001  the next one covers it, and the watchdog sees if none succeeds
                 log.warning("not committed this time: %r", exc)
                 return False
             committed.update(offsets)
@@ -118,10 +116,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             return True
 
     async def confirm_membership(self) -> None:
-        """Raise unless the broker takes a commit of this worker: it takes none of a member of a past generation."""
-        tps = sorted(self.app.membership.assigned)[:1]
-        committed = {tp: self._committed.get(tp, await self._thread.committed(tp)) for tp in tps}
-        await self._thread.commit_offsets(committed, self.app.timing.request_timeout_s)
+        """Raise unless the broker takes a commit of this worker; it takes none of a member of a past generation."""
+        timeout_s = self.app.timing.request_timeout_s
+        for tp in sorted(self.app.membership.assigned)[:1]:
+            offset = self._committed.get(tp) or await self._thread.committed(tp, timeout_s)
+            await self._thread.commit_offsets({tp: offset}, timeout_s)
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
         """Let what is in work finish, commit, and only then give the partitions away."""
@@ -132,49 +131,39 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         app.heart.check()
         late = await app.lanes.finish_work(app.timing.revoke_timeout_s)
         await failpoints.reach("in_revoke")
-        app.membership.leave()  # from here on, what is late is fenced
+        app.membership.leave()  # what is late is fenced from here on
         if late:
-            log.warning("fenced in a rebalance, to be redone by their next owners: %s", _names(late))
+            log.warning("fenced by a rebalance, to be redone by their next owners: %s", _names(late))
         try:
             await asyncio.wait_for(self.commit(), app.timing.revoke_timeout_s)
         except TimeoutError:
-            log.warning("no commit within %s s in a rebalance: the next owners redo it", app.timing.revoke_timeout_s)
+            log.warning("no commit within %g s of a rebalance: it is redone", app.timing.revoke_timeout_s)
         app.lanes.clear()
         self._committed.clear()
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[Any], generation_id: int = 0) -> None:
         """Check that what belongs together came together, and take over."""
-        self._check_copartitioned(assigned)
+        check_copartitioned(self.app, assigned)
         self.app.lanes.clear()
         self._committed.clear()
         self.app.membership.join(generation_id, assigned)
         self.watchdog.note_assignment(assigned)
         await super().on_partitions_assigned(assigned, generation_id)
 
-    def _check_copartitioned(self, assigned: Iterable[TopicPartition]) -> None:
-        numbers: dict[str, set[int]] = {}
-        for tp in assigned:
-            numbers.setdefault(tp.topic, set()).add(tp.partition)
-        for name, topics in self.app.topics_of.items():
-            owned = {topic: sorted(numbers.get(topic, ())) for topic in topics}
-            if len({tuple(partitions) for partitions in owned.values()}) > 1:
-                end_process(
-                    FAILED, f"{name} was given different partitions of its topics: {owned}; restart all workers"
-                )
-
     async def on_stop(self) -> None:
         """Let what is in work finish, commit, and end the agents' tasks."""
         app = self.app
         app.membership.drain()
         late = await app.lanes.finish_work(app.timing.stop_timeout_s / 2)
+        app.membership.leave()
         if late:
             log.warning("not finished at the end, to be redone: %s", _names(late))
-        app.membership.leave()
         await self.commit()
         for task in list(app.working):
             task.cancel()
-        self.watchdog.stop()
+        for close in app.at_end:
+            await close()
 
 
 def _names(tps: Iterable[TopicPartition]) -> str:

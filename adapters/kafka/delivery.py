@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from adapters.kafka.ending import FAILED, end_process
 
@@ -49,7 +49,7 @@ class Batch:
         if self.app.membership.generation != self.generation:
             raise Fenced
 
-    async def __aenter__(self) -> Batch:
+    async def __aenter__(self) -> Self:
         for delivery in self._deliveries:
             delivery.in_work += 1
         return self

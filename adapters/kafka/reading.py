@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import faust
 from aiokafka.structs import TopicPartition
@@ -42,7 +42,7 @@ def reads(app: BatchApp, *topics: str, name: str) -> Callable[[Work], Work]:
 
         agent.__name__ = name
         channel = app.topic(*full, schema=BatchSchema(), partitions=app.kafka.partitions, acks=False)
-        app.agent(channel, name=name, concurrency=1)(agent)
+        app.agent(channel, name=name, concurrency=1)(cast("Any", agent))
         return work
 
     return decorate
@@ -99,7 +99,7 @@ class Partition:
         return taken
 
 
-class BatchSchema(faust.Schema):  # type: ignore[misc]
+class BatchSchema(faust.Schema[Any, Any]):
     """Of the topics of an agent: hands the delivery through, undecoded."""
 
     def compile(

@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from adapters.kafka import failpoints
-from adapters.kafka.changelog import OWN, OWNER, Changelog, Loaded, StateError, Term, corrupt, framed, position_row
+from adapters.kafka.changelog import Changelog, Loaded
+from adapters.kafka.rows import OURS, OWNER, StateError, Term, corrupt, framed, position_row
 from adapters.kafka.sending import UNKNOWN, build, ship
 from evenhand.topics import state_topic
 
 if TYPE_CHECKING:
+    from aiokafka import ConsumerRecord
+
     from adapters.kafka.app import BatchApp
     from adapters.kafka.delivery import Batch
     from evenhand.processors.base import Processor
@@ -24,7 +27,8 @@ log = logging.getLogger(__name__)
 
 
 class Held:
-    """A processor and what it has applied, as the owner of a term."""
+    """A processor and what it has applied, under the term of its owner. `next_offset` is where our next row belongs
+    if nobody else writes."""
 
     __slots__ = ("next_offset", "position", "processor", "term")
 
@@ -35,17 +39,18 @@ class Held:
 class PartitionState:
     """The partitions of one agent that this worker holds."""
 
-    def __init__(self, app: BatchApp, name: str, make: Callable[[int], Processor]) -> None:
-        self.app, self.name, self._make = app, name, make
+    def __init__(self, app: BatchApp, name: str, load: Callable[[int], Processor]) -> None:
+        self.app, self.name, self._make = app, name, load
         self.topic = state_topic(name).name
+        self.loads = self.ignored = self.mended = 0
         self._held: dict[int, Held] = {}
         self._changelog = Changelog(app.kafka, app.timing)
-        self.loads = self.ignored = self.mended = 0
+        app.at_end.append(self._changelog.close)
 
     async def of(self, batch: Batch) -> Held:
         """The partition's processor, loaded at the first batch after an assignment.
 
-        A processor that was here in the generation just before is kept: nobody else can have owned the partition.
+        One that was here in the generation just before is kept: nobody else can have owned the partition.
         """
         held = self._held.get(batch.partition)
         if held is not None and held.term.generation == batch.generation:
@@ -54,7 +59,7 @@ class PartitionState:
             held.term = Term(held.term.epoch, batch.generation)
             await self._write(batch, held, [(OWNER, b"")])
             return held
-        self._held.pop(batch.partition, None)
+        self.drop(batch.partition)
         held = await self._load(batch)
         self._held[batch.partition] = held
         return held
@@ -66,6 +71,7 @@ class PartitionState:
         position = {**held.position, topic: last_offset}
         await self._write(batch, held, [*rows.items(), position_row(position)])
         held.position = position
+        await failpoints.reach("after_changelog_ack", self.name)
 
     def drop(self, partition: int) -> None:
         """Forget a processor that may be half changed: it is loaded anew."""
@@ -80,8 +86,8 @@ class PartitionState:
                 f"must fit in one record batch of {self.app.timing.max_batch_bytes}: its rows are too large"
             )
         batch.check()
-        first = await ship(self.app, self.topic, batch.partition, builders[0])
-        if first == UNKNOWN:  # repeated by the client, and the broker no longer knows where: mend as far as the next
+        first = await ship(self.app, self.topic, batch.partition, builders[0], self.name, "after_state_write")
+        if first == UNKNOWN:  # the broker had it already and does not say where: the next write mends what is between
             return
         expected, held.next_offset = held.next_offset, first + len(rows)
         if first != expected:
@@ -92,61 +98,70 @@ class PartitionState:
 
         Readers ignore those rows, but compaction would keep them and drop ours that stand before them.
         """
-        keys = {
-            record.key
-            async for record in self._changelog.read(self.topic, batch.partition, start, end)
-            if record.key is not None and not record.key.startswith(OWN)
-        }
+        keys: set[bytes] = set()
+
+        def take(record: ConsumerRecord) -> None:
+            if record.key is not None and not record.key.startswith(OURS):
+                keys.add(record.key)
+
+        await self._changelog.read(self.topic, batch.partition, start, end, take)
         self.mended += 1
         log.warning(
-            "%s[%d]: %d keys between offsets %d and %d are not ours", self.topic, batch.partition, len(keys), start, end
-        )
+            "%s[%d]: offsets %d to %d are not ours, %d keys written again",
+            self.topic, batch.partition, start, end - 1, len(keys),
+        )  # fmt: skip
         if not keys:
             return
         mended: dict[bytes, bytes | None] = dict.fromkeys(sorted(keys))
         mended.update((key, value) for key, value in held.processor.rows() if key in keys)
         for builder in build(self.app, self.topic, batch.partition, framed(mended.items(), held.term)):
             batch.check()
-            first = await ship(self.app, self.topic, batch.partition, builder)
+            first = await ship(self.app, self.topic, batch.partition, builder, self.name)
             if first != UNKNOWN:
                 held.next_offset = first + builder.record_count()
 
     async def _load(self, batch: Batch) -> Held:
-        partition = batch.partition
         term = Term(0, batch.generation)
         end = await self._own(batch, term)
-        loaded = await self._changelog.load(self.topic, partition, end)
+        loaded = await self._changelog.load(self.topic, batch.partition, end)
         if loaded.term > term:
-            # The group's generations began again (it was deleted, or forgotten after days without members). A commit
-            # that the broker accepts proves that this is not a worker of the past.
-            await self.app.consumer.confirm_membership()
+            # The group's generations began again. A commit that the broker takes proves that this is not instead a
+            # worker of the past.
+            await self.app.confirm_membership()
             term = Term(loaded.term.epoch + 1, batch.generation)
             end = await self._own(batch, term)
-            loaded = await self._changelog.load(self.topic, partition, end)
+            loaded = await self._changelog.load(self.topic, batch.partition, end)
             if loaded.term > term:
-                raise StateError(f"{self.topic}[{partition}]: two groups write here ({loaded.term} after {term})")
+                raise StateError(
+                    f"{self.topic}[{batch.partition}]: two groups write here ({loaded.term} after {term}): give each its "
+                    "own EVENHAND_TOPIC_PREFIX"
+                )
         self.ignored += loaded.ignored
         self.loads += 1
-        processor = self._make(partition)
-        processor.load(self._rows(partition, loaded))
-        return Held(processor, loaded.position, term, end)
+        return Held(self._fill(batch.partition, loaded), loaded.position, term, end)
 
     async def _own(self, batch: Batch, term: Term) -> int:
         """Append an owner record and return the offset after it."""
         for _ in range(3):
             batch.check()
-            builder = build(self.app, self.topic, batch.partition, framed([(OWNER, b"")], term))[0]
-            first = await ship(self.app, self.topic, batch.partition, builder)
+            (builder,) = build(self.app, self.topic, batch.partition, framed([(OWNER, b"")], term))
+            first = await ship(self.app, self.topic, batch.partition, builder, self.name)
             if first != UNKNOWN:
                 return first + 1
         raise StateError(f"{self.topic}[{batch.partition}]: the broker does not say where it wrote")
 
-    def _rows(self, partition: int, loaded: Loaded) -> Iterator[tuple[bytes, bytes]]:
-        """All rows; whatever the processor cannot take is named by its offset."""
-        for key, (value, offset) in loaded.rows.items():
-            try:
+    def _fill(self, partition: int, loaded: Loaded) -> Processor:
+        """A processor with the rows; what it cannot take is named by its offset."""
+        processor, at = self._make(partition), 0
+
+        def rows() -> Iterator[tuple[bytes, bytes]]:
+            nonlocal at
+            for key, (value, offset) in loaded.rows.items():
+                at = offset
                 yield key, value
-            except GeneratorExit:
-                raise
-            except BaseException as exc:
-                raise corrupt(self.topic, partition, offset, exc) from exc
+
+        try:
+            processor.load(rows())
+        except Exception as exc:
+            raise corrupt(self.topic, partition, at, exc) from exc
+        return processor

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 
+if TYPE_CHECKING:
+    from adapters.kafka.app import BatchApp
+
 FETCH_BYTES = 8 << 20  # of one fetch
 PARTITION_BYTES = 1 << 20  # of one partition in it
+Records = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 T = TypeVar("T")
 
 
-class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Faust's consumer thread with our settings and without its queue of method calls."""
+class BatchConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread with our settings, and without its queue of method calls."""
+
+    app: BatchApp
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
-        conf, settings, timing = self.app.conf, self.app.kafka, self.app.timing
-        self._assignor = self.app.assignor  # keeps equal partitions of an agent's topics together
+        conf, timing = self.app.conf, self.app.timing
+        self._assignor = self.app.assignor  # keeps equal partition numbers of an agent's topics together
         return AIOKafkaConsumer(
-            **settings.client_kwargs(),
+            **self.app.kafka.client_kwargs(),
             request_timeout_ms=int(timing.request_timeout_s * 1000),
             client_id=conf.broker_client_id,
             group_id=conf.id,
@@ -48,34 +54,36 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         self.add_future(self.app.heart.beat())
 
     async def run_here(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on this thread's loop and wait for it on the caller's."""
+        """Run a coroutine on this thread's loop, and wait for it on the caller's."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self.thread_loop))
 
-    async def getmany(self, active_partitions: set[TopicPartition] | None, timeout: float) -> Any:  # noqa: ASYNC109
-        """Fetched records by partition; at once if there are any."""
-        consumer = self._ensure_consumer()
-        return await self.run_here(
-            self._fetch_records(
-                consumer, active_partitions, timeout=timeout, max_records=self.app.conf.broker_max_poll_records
-            )
-        )
+    async def getmany(self, active_partitions: Any, timeout: float) -> Any:
+        """Fetched records by partition, as soon as there are any."""
+        limit = self.app.conf.broker_max_poll_records
+        fetched = self._fetch_records(self._ensure_consumer(), active_partitions, timeout=timeout, max_records=limit)
+        return await self.run_here(fetched)
 
-    async def commit_offsets(self, offsets: dict[TopicPartition, int], timeout_s: float) -> None:
-        """Commit, or raise. The broker refuses it to a member of a past generation."""
+    async def commit_offsets(self, offsets: Mapping[TopicPartition, int], timeout_s: float) -> None:
+        """Commit, or raise. The broker refuses a member of a past generation."""
         commit = self._ensure_consumer().commit({tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()})
         await self.run_here(asyncio.wait_for(commit, timeout_s))
 
-    async def committed(self, tp: TopicPartition) -> int:
-        """What the group has committed of a partition; 0 if nothing."""
-        return await self.run_here(self._ensure_consumer().committed(tp)) or 0
+    async def lags(self, committed: Mapping[TopicPartition, int | None], timeout_s: float) -> dict[TopicPartition, int]:
+        """How far each partition's end, asked anew, is from what is committed. Runs on this thread's loop."""
+        consumer = self._ensure_consumer()
+        async with asyncio.timeout(timeout_s):
+            owned = [tp for tp in committed if tp in consumer.assignment()]
+            ends = await consumer.end_offsets(owned)
+            starts = await consumer.beginning_offsets(owned)
+            done = {tp: committed[tp] if committed[tp] is not None else await consumer.committed(tp) for tp in owned}
+        return {tp: ends[tp] - (starts[tp] if done[tp] is None else done[tp]) for tp in owned}
 
-    async def end_offsets(self, tps: list[TopicPartition], timeout_s: float) -> dict[TopicPartition, int]:
-        """The end of each partition, asked anew."""
-        ends: dict[TopicPartition, int] = await asyncio.wait_for(self._ensure_consumer().end_offsets(tps), timeout_s)
-        return ends
+    async def committed(self, tp: TopicPartition, timeout_s: float) -> int:
+        """What the group has committed of a partition; 0 if nothing."""
+        return await self.run_here(asyncio.wait_for(self._ensure_consumer().committed(tp), timeout_s)) or 0
 
     def pause(self, tp: TopicPartition) -> None:
-        """Do not fetch a partition for now."""
+        """Fetch no more of a partition for now."""
         self.thread_loop.call_soon_threadsafe(self._pause, tp)
 
     def resume(self, tp: TopicPartition) -> None:
@@ -92,6 +100,5 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     @property
     def group_generation(self) -> int:
-        """The generation that the coordinator believes in; negative while outside the group."""
-        generation: int = self._ensure_consumer()._coordinator.generation  # noqa: SLF001
-        return generation
+        """The generation that the coordinator believes in; negative outside the group."""
+        return cast("int", self._ensure_consumer()._coordinator.generation) if self._consumer is not None else -1

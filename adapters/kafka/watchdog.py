@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adapters.kafka.ending import NOT_CONSUMING, STOP_OVERDUE, end_process
 
@@ -17,101 +17,84 @@ if TYPE_CHECKING:
     from aiokafka.structs import TopicPartition
 
     from adapters.kafka.app import BatchApp
+    from adapters.kafka.thread import BatchConsumerThread
 
 LOOK_S = 0.5
-LAG_EVERY_S = 5.0
+ASK_S = 10.0  # how long the broker may take to tell the lag
 log = logging.getLogger(__name__)
 
 
 class Watchdog:
-    """Three signs that a worker stands still: its loop does not run, it is outside the group, or it lags and does not
-    commit. Each has its deadline, and ends the process with the state of all tasks on stderr."""
+    """Knows four ways of standing still: the loop does not run, the worker is outside its group, it lags and does not
+    commit, or it was asked to stop and does not. Each has a deadline. The state of all tasks goes to stderr."""
 
-    def __init__(self, app: BatchApp, consumer: Any) -> None:
-        self._app, self._consumer = app, consumer
-        self._ended = threading.Event()
+    def __init__(self, app: BatchApp, thread: BatchConsumerThread) -> None:
+        self._app, self._consumer_thread = app, thread
         self._loop_beat_s = self._member_s = time.monotonic()
         self._committed: dict[TopicPartition, int] = {}
         self._moved_s: dict[TopicPartition, float] = {}
         self._stop_asked_s: float | None = None
-        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
-        """Start to watch; from the main loop."""
-        self._consumer.add_future(self._beat())
+        """Start to watch."""
         self._loop_beat_s = self._member_s = time.monotonic()
-        self._thread.start()
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
-    def stop(self) -> None:
-        """The worker ends in order."""
-        self._ended.set()
-
-    def note_commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """These moved."""
-        now = time.monotonic()
-        self._committed.update(offsets)
-        self._moved_s.update(dict.fromkeys(offsets, now))
-
-    def note_assignment(self, assigned: Iterable[TopicPartition]) -> None:
-        """Whatever was is no longer; every partition has its deadline anew."""
-        now = time.monotonic()
-        self._committed.clear()
-        self._moved_s = dict.fromkeys(assigned, now)
-        self._member_s = now
-
-    async def _beat(self) -> None:
+    async def beat(self) -> None:
+        """Show that the loop runs, for ever."""
         while True:
             self._loop_beat_s = time.monotonic()
             await asyncio.sleep(LOOK_S)
 
+    def note_commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """These moved."""
+        self._committed.update(offsets)
+        self._moved_s.update(dict.fromkeys(offsets, time.monotonic()))
+
+    def note_assignment(self, assigned: Iterable[TopicPartition]) -> None:
+        """Each of these has its deadline from now on."""
+        self._committed = {}
+        self._moved_s = dict.fromkeys(assigned, time.monotonic())
+
     def _watch(self) -> None:
-        next_lag_s = time.monotonic() + LAG_EVERY_S
-        while not self._ended.wait(LOOK_S):
+        timing = self._app.timing
+        while True:
+            time.sleep(LOOK_S)
             now = time.monotonic()
-            timing = self._app.timing
             if self._app.should_stop:
                 self._stop_asked_s = self._stop_asked_s or now
                 if now - self._stop_asked_s > timing.stop_timeout_s:
-                    self._end(STOP_OVERDUE, f"asked to stop, and not stopped within {timing.stop_timeout_s} s")
+                    self._end(STOP_OVERDUE, f"asked to stop, and not stopped within {timing.stop_timeout_s:g} s")
                 continue
             if now - self._loop_beat_s > timing.loop_timeout_s:
                 self._end(NOT_CONSUMING, f"the event loop stood still for {now - self._loop_beat_s:.1f} s")
-            if self._app.membership.generation is not None and self._consumer._thread.group_generation >= 0:  # noqa: SLF001
+            if self._app.membership.generation is not None and self._consumer_thread.group_generation >= 0:
                 self._member_s = now
+                self._look_at_lag(now, timing.stall_timeout_s)
             elif now - self._member_s > timing.stall_timeout_s:
                 self._end(NOT_CONSUMING, f"no member of the group for {now - self._member_s:.0f} s")
-            if now > next_lag_s:
-                next_lag_s = now + LAG_EVERY_S
-                self._look_at_lag(now, timing.stall_timeout_s)
 
     def _look_at_lag(self, now: float, limit_s: float) -> None:
         old = [tp for tp, moved_s in list(self._moved_s.items()) if now - moved_s > limit_s]
         if not old:
             return
-        thread = self._consumer._thread  # noqa: SLF001
-        try:
-            asked = asyncio.run_coroutine_threadsafe(self._lags(thread, old), thread.thread_loop)
-            lags = asked.result(10.0)
-        except Exception as exc:  # noqa: BLE001 - the broker does not answer: that is no lag of ours
-            log.warning("cannot ask for the lag: %r", exc)
+        generation = self._app.membership.generation
+        lags = self._ask({tp: self._committed.get(tp) for tp in old})
+        if lags is None or generation != self._app.membership.generation:
             return
-        for tp in old:
-            if lags.get(tp, 0) <= 0:
-                self._moved_s[tp] = now  # nothing to do is no stall
-        behind = {f"{tp.topic}[{tp.partition}]": lags[tp] for tp in old if lags.get(tp, 0) > 0}
-        if behind and self._app.membership.generation is not None:
-            self._end(NOT_CONSUMING, f"behind and without a commit for {limit_s:.0f} s: {behind}")
+        behind = {f"{tp.topic}[{tp.partition}]": lag for tp, lag in lags.items() if lag > 0}
+        if behind:
+            self._end(NOT_CONSUMING, f"behind, and without a commit for {limit_s:g} s: {behind}")
+        self._moved_s.update(dict.fromkeys(lags, now))  # nothing to do is no standstill
 
-    async def _lags(self, thread: Any, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
-        owned = [tp for tp in tps if tp in thread._ensure_consumer().assignment()]  # noqa: SLF001
-        ends = await thread.end_offsets(owned, 5.0)
-        lags: dict[TopicPartition, int] = {}
-        for tp in owned:
-            committed = self._committed.get(tp)
-            if committed is None:
-                committed = await thread._ensure_consumer().committed(tp) or 0  # noqa: SLF001
-            lags[tp] = ends[tp] - committed
-        return lags
+    def _ask(self, committed: Mapping[TopicPartition, int | None]) -> dict[TopicPartition, int] | None:
+        thread = self._consumer_thread
+        asked = asyncio.run_coroutine_threadsafe(thread.lags(committed, ASK_S), thread.thread_loop)
+        try:
+            return asked.result(2 * ASK_S)
+        except Exception as exc:  # noqa: BLE001  a broker that does not answer is no fault of this worker
+            log.warning("cannot ask for the lag: %r", exc)
+            return None
 
     def _end(self, code: int, reason: str) -> None:
         faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
