@@ -59,7 +59,7 @@ def start_kafka(
     folder = var.resolve() / "kafka"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "log4j2.yaml").write_text(_LOG4J)
-    env = _environment(folder)
+    env = _environment()
     for attempt in range(_ATTEMPTS):
         chosen = port or _earlier_port(folder) or processes.free_port()
         configuration = folder / "server.properties"
@@ -67,7 +67,7 @@ def start_kafka(
         if not (folder / "data" / "meta.properties").exists():
             _format(home, configuration, env, format_arguments)
         child = processes.start(
-            "Apache Kafka", [script, configuration], log=var / "log" / "broker.log", env=env, cwd=folder
+            "Apache Kafka", [script, configuration.name], log=var / "log" / "broker.log", env=env, cwd=folder
         )
         try:
             processes.wait_healthy(
@@ -122,10 +122,11 @@ def _properties(folder: Path, port: int, listeners: Mapping[str, int], more: Map
 
 
 def _format(home: Path, configuration: Path, env: Mapping[str, str], arguments: Sequence[str]) -> None:
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # The first byte is fixed: an id that began with "-" would be taken for an option.
+    cluster = base64.urlsafe_b64encode(b"e" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
     script = home / "bin" / "kafka-storage.sh"
     done = subprocess.run(  # noqa: S603 - the distribution that the user named
-        [script, "format", "--standalone", "-t", cluster, "-c", configuration, *arguments],
+        [script, "format", "--standalone", "-t", cluster, "-c", configuration.name, *arguments],
         env=dict(env), cwd=configuration.parent, capture_output=True, text=True, check=False, timeout=_DEADLINE_S,
     )  # fmt: skip
     if done.returncode:
@@ -134,17 +135,19 @@ def _format(home: Path, configuration: Path, env: Mapping[str, str], arguments: 
         )
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """Settings of both the stock scripts and smaller ones, so that nothing is written into the distribution."""
-    log4j = str(folder / "log4j2.yaml")
+def _environment() -> dict[str, str]:
+    """Settings of both the stock scripts and smaller ones, so that nothing is written into the distribution.
+
+    The stock scripts split paths at spaces, so these are relative to the folder in which the scripts run.
+    """
     return {
         **os.environ,
         "KAFKA_HEAP_OPTS": os.environ.get("KAFKA_HEAP_OPTS", _HEAP),
-        "KAFKA_LOG4J_OPTS": f"-Dlog4j2.configurationFile={log4j}",
-        "KAFKA_LOG4J2": log4j,
-        "KAFKA_GC_LOG_OPTS": " ",
-        "KAFKA_JMX_OPTS": " ",
-        "LOG_DIR": str(folder / "log"),
+        "KAFKA_LOG4J_OPTS": "-Dlog4j2.configurationFile=log4j2.yaml",
+        "KAFKA_LOG4J2": "log4j2.yaml",
+        "KAFKA_JMX_OPTS": " ",  # an empty one would open JMX
+        "EXTRA_ARGS": "-name kafkaServer",
+        "LOG_DIR": "log",
     }
 
 
