@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from adapters.kafka.app import BatchApp
 
-Rows = Iterable[tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes]]]]
+Rows = Iterable[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]]
 BATCH_HEADER_BYTES = 61
 UNKNOWN = -1  # offset of a batch that the broker says it has already
 
