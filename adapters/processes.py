@@ -207,6 +207,7 @@ class _Spawner:
         self._lock = threading.Lock()
         self._owner = 0
         self._prctl = _find_prctl()
+        self._detached: list[subprocess.Popen[bytes]] = []  # dropped while it runs, it would be complained of
 
     def spawn(
         self, argv: list[str], out: IO[bytes], env: Mapping[str, str] | None, cwd: Path | None, *, detach: bool
@@ -232,7 +233,8 @@ class _Spawner:
             )
 
         if detach:
-            return make()
+            self._detached.append(make())
+            return self._detached[-1]
         done: Future[subprocess.Popen[bytes]] = Future()
         with self._lock:
             if self._owner != parent:  # first use, or we are a fork of the process that had the thread
@@ -260,19 +262,19 @@ class _Reaper:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._owner = 0
-        self._pipe: IO[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def watch(self, pid: int) -> None:
         with self._lock:
             if self._owner != os.getpid():
-                process = subprocess.Popen(  # noqa: S603 - our own file
+                self._process = subprocess.Popen(  # noqa: S603 - our own file
                     [sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py")), str(os.getpid())],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     start_new_session=True,
                 )
-                self._pipe, self._owner = process.stdin, os.getpid()
+                self._owner = os.getpid()
             self._tell(f"+{pid}\n")
 
     def forget(self, pid: int) -> None:
@@ -281,10 +283,10 @@ class _Reaper:
                 self._tell(f"-{pid}\n")
 
     def _tell(self, line: str) -> None:
-        if self._pipe is not None:
+        if self._process is not None and self._process.stdin is not None:
             with contextlib.suppress(OSError):
-                self._pipe.write(line.encode())
-                self._pipe.flush()
+                self._process.stdin.write(line.encode())
+                self._process.stdin.flush()
 
 
 def _find_prctl() -> Callable[..., int] | None:

@@ -6,6 +6,7 @@ Runs on the embedded broker, and on Apache Kafka where KAFKA_HOME is set.
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from adapters import processes
+from adapters.errors import DependencyUnavailable, InvalidSetting
 from adapters.kafka.broker import Broker, Kind, start_broker
 from adapters.kafka.capabilities import Capabilities, probe
 from adapters.kafka.settings import KafkaSettings
@@ -42,6 +44,13 @@ async def main(bootstrap, topic, group):
     print("member", flush=True)
     await asyncio.sleep(600)
 asyncio.run(main(*sys.argv[1:]))
+"""
+PARENT = """
+import sys, time
+from pathlib import Path
+from adapters.kafka.broker import start_broker
+print(start_broker(Path(sys.argv[1]), kind=sys.argv[2]).pid, flush=True)
+time.sleep(600)
 """
 
 
@@ -101,6 +110,56 @@ async def test_records_survive_a_kill_where_declared(kind: Kind, tmp_path: Path)
             assert [record.value for record in await read(settings, topic)] == [b"1", b"2"]
     finally:
         again.stop()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_broker_dies_with_its_parent(kind: Kind, tmp_path: Path) -> None:
+    """Killed with -9, the parent can do nothing any more."""
+    command = [sys.executable, "-c", PARENT, str(tmp_path), kind]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    assert processes.running(pid)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.communicate(timeout=10)
+    _wait_gone(pid)
+
+
+def test_two_brokers_of_one_machine_do_not_meet(tmp_path: Path) -> None:
+    one, two = (start_broker(tmp_path / name, kind="embedded") for name in ("one", "two"))
+    assert one.bootstrap != two.bootstrap
+    assert one.alive()
+    assert two.alive()
+    one.stop()
+    assert not one.alive()
+    assert two.alive()
+    two.stop()
+
+
+def test_an_external_broker_is_used_and_not_stopped(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", broker.bootstrap)
+    external = start_broker(tmp_path)
+    assert (external.name, external.pid) == ("external", None)
+    assert external.capabilities == broker.capabilities
+    external.stop()
+    assert external.alive()
+    assert broker.alive()
+
+
+def test_an_external_broker_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = f"127.0.0.1:{processes.free_port()}"
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", place)
+    with pytest.raises(DependencyUnavailable, match=f"KAFKA_BOOTSTRAP_SERVERS={place}"):
+        start_broker(tmp_path)
+
+
+def test_a_kafka_home_without_kafka_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_HOME", str(tmp_path))
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/java")
+    with pytest.raises(InvalidSetting, match="KAFKA_HOME="):
+        start_broker(tmp_path / "var", kind="kafka")
 
 
 def _wait_gone(pid: int) -> None:

@@ -57,7 +57,7 @@ def test_children_and_theirs_die_with_their_parent(tmp_path: Path, number: signa
     assert processes.running(child)
     assert processes.running(grandchild)
     parent.send_signal(number)
-    parent.wait(10)
+    parent.communicate(timeout=10)
     until(lambda: not processes.running(child) and not processes.running(grandchild))
 
 
@@ -72,7 +72,7 @@ def test_without_the_kernels_help_they_die_too(tmp_path: Path) -> None:
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     parent.kill()
-    parent.wait(10)
+    parent.communicate(timeout=10)
     until(lambda: not processes.running(child))
 
 
@@ -82,7 +82,7 @@ def test_a_child_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
     time.sleep(0.5)
     assert processes.running(child)
     parent.kill()
-    parent.wait(10)
+    parent.communicate(timeout=10)
 
 
 def test_a_detached_child_lives_on_and_is_stopped_by_pid(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_detached_child_lives_on_and_is_stopped_by_pid(tmp_path: Path) -> None
     child = int(parent.stdout.readline())
     known = processes.identity(child)
     parent.kill()
-    parent.wait(10)
+    parent.communicate(timeout=10)
     time.sleep(1.0)
     assert processes.running(child, known)
     assert processes.stop_pid(child, known=known)
