@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from evenhand.errors import InvalidEvent
+from evenhand.reasons import reason
 from evenhand.topics import TOPICS
 
 MAX_EVENT_BYTES = 256 * 1024  # what an entry agent takes; an answer to it then fits in a record
@@ -42,10 +43,8 @@ def decode(topic: str, value: bytes | None) -> Any:  # noqa: ANN401 - one of the
         raise InvalidEvent(f"the record has {len(value)} bytes, at most {MAX_EVENT_BYTES} are taken: send less")
     try:
         return decoder(*TOPICS[topic].events).decode(value)
-    except msgspec.DecodeError as error:  # also its subclass ValidationError
-        raise InvalidEvent(f"{error}: see schemas/ for what {topic} takes") from error
-    except UnicodeDecodeError as error:
-        raise InvalidEvent(f"not UTF-8 at byte {error.start}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidEvent(reason(topic, value, error)) from error
 
 
 def stable_id(*causes: object) -> str:
