@@ -200,17 +200,16 @@ class Attribution(Processor):
             address = None
             if other is None:
                 address, other = self._known(prediction)
-            if other is None:
-                fresh[prediction.request_id] = prediction
-                if prediction.values:
-                    self.counts.predictions += 1
-                else:
-                    self.counts.errors += 1
-                continue
-            self.counts.duplicates += 1
-            if _preferred(prediction, other):
+            if other is not None:
+                self.counts.duplicates += 1
+                if not _preferred(prediction, other):
+                    continue
                 self._forget(address, other)
-                fresh[prediction.request_id] = prediction
+            fresh[prediction.request_id] = prediction
+            if prediction.values:
+                self.counts.predictions += 1
+            else:
+                self.counts.errors += 1
         predictions = list(fresh.values())
         addresses = self.predictions.add(
             Entry(p.time + p.wait_ms, max(1, len(p.values)), _pack(p)) for p in predictions
