@@ -16,6 +16,10 @@ MAX_HORIZON = 64
 
 Time = Annotated[int, Meta(ge=FIRST_MS, le=LAST_MS, description="event time, milliseconds UTC")]
 Text = Annotated[str, Meta(min_length=1, max_length=256)]
+Id = Annotated[Text, Meta(description="names the event; a record with the same id is a repeat")]
+Model = Annotated[Text, Meta(description="served model: an endpoint, whatever versions answer for it")]
+Request = Annotated[Text, Meta(description="id of a PredictionRequested")]
+Unit = Annotated[Text, Meta(description="who is assigned to a variant: a user, a session; default: the request")]
 Key = Annotated[str, Meta(min_length=1, max_length=256, description="series or entity; decides the partition")]
 Step = Annotated[int, Meta(ge=1, le=MAX_HORIZON)]
 Feature = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -28,7 +32,7 @@ Features = (
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag=True):
     """What every event has: `type` (its class name), `id`, `time`, `key`."""
 
-    id: Text
+    id: Id
     time: Time
     key: Key
 
@@ -43,9 +47,9 @@ class PredictionRequested(Event, frozen=True, kw_only=True, omit_defaults=True):
     (default: the request itself). `horizon` counts steps.
     """
 
-    model: Text
+    model: Model
     features: Features
-    unit: Text | None = None
+    unit: Unit | None = None
     horizon: Step = 1
 
 
@@ -57,7 +61,7 @@ class OutcomeObserved(Event, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     value: float
-    request_id: Text | None = None
+    request_id: Request | None = None
     step: Step | None = None
     target_time: Time | None = None
 
@@ -73,9 +77,9 @@ class MetricObserved(Event, frozen=True, kw_only=True, omit_defaults=True):
 
     name: Text
     value: float
-    model: Text | None = None
-    unit: Text | None = None
-    request_id: Text | None = None
+    model: Model | None = None
+    unit: Unit | None = None
+    request_id: Request | None = None
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -92,7 +96,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class CommandGiven(Event, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody's wish about a model: apply a configuration, start or stop an experiment, approve, silence, ..."""
 
-    model: Text
+    model: Model
     command: Literal[
         "apply_configuration", "start_experiment", "stop_experiment", "acknowledge", "silence", "approve", "refuse"
     ]
@@ -119,7 +123,7 @@ class ControlChanged(Event, frozen=True, kw_only=True, omit_defaults=True):
     `ended` names the experiment that this control ends, and `cause` the command or decision that led to it.
     """
 
-    model: Text
+    model: Model
     served: Served
     digest: Text
     cause: Text
@@ -142,7 +146,7 @@ class RequestAssigned(Event, frozen=True, kw_only=True, omit_defaults=True):
     """Which version answers a request, and which ones predict in shadow. `control` is the digest of what held."""
 
     request: PredictionRequested
-    unit: Text
+    unit: Unit
     variant: Text
     version: Text
     experiment: str | None = None
@@ -168,9 +172,9 @@ class PredictionMade(Event, frozen=True, kw_only=True, omit_defaults=True):
     With `error`, there is no answer.
     """
 
-    request_id: Text
-    model: Text
-    unit: Text
+    request_id: Request
+    model: Model
+    unit: Unit
     variant: Text
     version: Text
     experiment: str | None = None
@@ -198,8 +202,8 @@ class ShadowValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 class PredictionScored(Event, frozen=True, kw_only=True, omit_defaults=True):
     """A prediction and its outcome. `delay_ms` is the greater delay of the two: how far they stood behind the ticks."""
 
-    request_id: Text
-    model: Text
+    request_id: Request
+    model: Model
     variant: Text
     version: Text
     cluster: Text
@@ -241,7 +245,7 @@ class EvidenceReported(Event, frozen=True, kw_only=True, omit_defaults=True):
     `experiment` is the configuration under which the epochs were counted.
     """
 
-    model: Text
+    model: Model
     subject: Text
     experiment: Experiment
     partition: int
@@ -255,7 +259,7 @@ class EvidenceReported(Event, frozen=True, kw_only=True, omit_defaults=True):
 class MetricReported(Event, frozen=True, kw_only=True, omit_defaults=True):
     """Merged metrics of a model (and version) over one epoch."""
 
-    model: Text
+    model: Model
     version: str | None = None
     epoch: int
     epoch_s: int
@@ -280,7 +284,7 @@ class VariantPosterior(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 class PosteriorUpdated(Event, frozen=True, kw_only=True, omit_defaults=True):
     """The posterior of an experiment after an epoch."""
 
-    model: Text
+    model: Model
     subject: Text
     epoch: int
     variants: dict[str, VariantPosterior]
@@ -292,7 +296,7 @@ Action = Literal["continue", "promote", "stop_harm", "stop_futility", "abort", "
 class DecisionMade(Event, frozen=True, kw_only=True, omit_defaults=True):
     """What was decided after the epochs named, and why. The evidence's offsets stand in the record's headers."""
 
-    model: Text
+    model: Model
     subject: Text
     epochs: tuple[int, int]
     action: Action
@@ -306,7 +310,7 @@ class DecisionMade(Event, frozen=True, kw_only=True, omit_defaults=True):
 class DriftDetected(Event, frozen=True, kw_only=True, omit_defaults=True):
     """A detector's alarm, with its effect size."""
 
-    model: Text
+    model: Model
     detector: Text
     feature: str | None = None
     statistic: float
@@ -320,7 +324,7 @@ class DriftDetected(Event, frozen=True, kw_only=True, omit_defaults=True):
 class DriftCleared(Event, frozen=True, kw_only=True, omit_defaults=True):
     """The end of a drift."""
 
-    model: Text
+    model: Model
     detector: Text
     feature: str | None = None
     reason: str = ""
@@ -329,7 +333,7 @@ class DriftCleared(Event, frozen=True, kw_only=True, omit_defaults=True):
 class RolloutChanged(Event, frozen=True, kw_only=True, omit_defaults=True):
     """Weights (percent, by version) of a rollout and why they changed."""
 
-    model: Text
+    model: Model
     rollout: Text
     weights: dict[str, int]
     state: Text
@@ -360,7 +364,7 @@ class AlertResolved(Alert, frozen=True, kw_only=True, omit_defaults=True, tag=Tr
 class RetrainingRequested(Event, frozen=True, kw_only=True, omit_defaults=True):
     """A model shall be trained again, and the cause."""
 
-    model: Text
+    model: Model
     cause: Text
     reason: str
 
@@ -368,7 +372,7 @@ class RetrainingRequested(Event, frozen=True, kw_only=True, omit_defaults=True):
 class ModelRegistered(Event, frozen=True, kw_only=True, omit_defaults=True):
     """A version exists, can be loaded, and is what its digest says."""
 
-    model: Text
+    model: Model
     version: Text
     kind: Text
     digest: Text
@@ -378,7 +382,7 @@ class ModelRegistered(Event, frozen=True, kw_only=True, omit_defaults=True):
 class TrainingFailed(Event, frozen=True, kw_only=True, omit_defaults=True):
     """A retraining job ended without a version."""
 
-    model: Text
+    model: Model
     cause: Text
     reason: str
 
