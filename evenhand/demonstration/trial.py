@@ -1,0 +1,33 @@
+"""The experiment of the demo: a champion, and who is on trial beside it."""
+
+from collections.abc import Mapping
+
+from evenhand.experiments.experiment import Experiment, Rule, Variant
+
+EPOCH_S = 6 * 3600
+GRACE_S = 2 * 3600
+CONTROL_LAG_S = 24 * 3600  # a decision acts a day after the end of its epoch
+CHALLENGERS_WEIGHT = 40  # of a hundred, shared
+DETECTABLE = 0.3  # three months of hourly returns, heavy-tailed as they are, show no smaller change of the squared error
+
+
+def trial(model: str, champion: tuple[str, str], challengers: Mapping[str, str]) -> Experiment:
+    """An experiment of named versions; `champion` is (name, version).
+
+    >>> [variant.weight for variant in trial("m", ("ridge", "1.0.0"), {"a": "1.1.0", "b": "1.2.0"}).variants]
+    [60, 20, 20]
+    """
+    name, version = champion
+    share = CHALLENGERS_WEIGHT // len(challengers)
+    return Experiment(
+        name="-or-".join([name, *challengers]),
+        model=model,
+        champion=name,
+        variants=(
+            Variant(name=name, version=version, weight=100 - share * len(challengers)),
+            *(Variant(name=each, version=its, weight=share) for each, its in challengers.items()),
+        ),
+        epoch_s=EPOCH_S,
+        grace_s=GRACE_S,
+        rule=Rule(minimum_detectable_effect=DETECTABLE),
+    )
