@@ -1,33 +1,23 @@
 """Child processes that do not outlive their parent, with their logs, ports and health checks.
 
-Two mechanisms end a child whose parent died, however the parent died:
-
-- Linux sends the child SIGKILL (`PR_SET_PDEATHSIG`). The signal follows the *thread* that made the child, so
-  all children are made by one thread that lives as long as the process.
-- Everywhere, a small process (`adapters/reaper.py`) holds a pipe from the parent and kills the process groups
-  that it was told of when the pipe closes. It also gets the children's own children.
+How they are made to end with their parent: `adapters.spawning`.
 """
 
 import contextlib
-import ctypes
 import os
-import queue
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
+from adapters import spawning
 from adapters.errors import DependencyUnavailable
 
 LOOPBACK = "127.0.0.1"
-_PR_SET_PDEATHSIG = 1
 _POLL_S = 0.02
 
 
@@ -53,19 +43,23 @@ class Child:
     def wait(self, timeout_s: float | None = None) -> int:
         """Wait until it has ended and return its exit status."""
         code = self._process.wait(timeout_s)
-        _reaper.forget(self.pid)
+        spawning.reaper.forget(self.pid)
         return code
 
-    def stop(self, grace_s: float = 10.0) -> int:
+    def kill(self) -> int:
+        """End it at once, as if it had crashed: SIGKILL to its group. Returns its exit status."""
+        return self.stop(grace_s=0.0, number=signal.SIGKILL)
+
+    def stop(self, grace_s: float = 10.0, *, number: signal.Signals = signal.SIGTERM) -> int:
         """End it and its own children: SIGTERM, after `grace_s` SIGKILL. Returns its exit status."""
-        _signal_group(self.pid, signal.SIGTERM)
+        _signal_group(self.pid, number)
         try:
             self._process.wait(grace_s)
         except subprocess.TimeoutExpired:
             _signal_group(self.pid, signal.SIGKILL)
         code = self._process.wait()
         _signal_group(self.pid, signal.SIGKILL)  # what it may have left in its group
-        _reaper.forget(self.pid)
+        spawning.reaper.forget(self.pid)
         return code
 
     def log_tail(self, lines: int = 15) -> str:
@@ -90,11 +84,11 @@ def start(
     command = [str(part) for part in argv]
     with log.open("ab") as out:
         try:
-            process = _spawner.spawn(command, out, env, cwd, detach=detach)
+            process = spawning.spawner.spawn(command, out, env, cwd, detach=detach)
         except OSError as error:
             raise DependencyUnavailable(f"{name} does not start: {command[0]}: {error.strerror or error}") from error
     if not detach:
-        _reaper.watch(process.pid)
+        spawning.reaper.watch(process.pid)
     return Child(name, process.pid, log, identity(process.pid) or "", process)
 
 
@@ -197,107 +191,3 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
             os.killpg(group, number)
         else:
             os.kill(pid, number)
-
-
-class _Spawner:
-    """Makes all children in one thread that never ends."""
-
-    def __init__(self) -> None:
-        self._work: queue.SimpleQueue[tuple[Callable[[], subprocess.Popen[bytes]], Future[subprocess.Popen[bytes]]]]
-        self._lock = threading.Lock()
-        self._owner = 0
-        self._prctl = _find_prctl()
-        self._detached: list[subprocess.Popen[bytes]] = []  # dropped while it runs, it would be complained of
-
-    def spawn(
-        self, argv: list[str], out: IO[bytes], env: Mapping[str, str] | None, cwd: Path | None, *, detach: bool
-    ) -> "subprocess.Popen[bytes]":
-        parent = os.getpid()
-
-        def before_exec() -> None:
-            if self._prctl is not None:
-                self._prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-                if os.getppid() != parent:  # it died between fork and here
-                    os._exit(1)
-
-        def make() -> "subprocess.Popen[bytes]":
-            return subprocess.Popen(  # noqa: S603 - callers pass argument lists of their own making
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env=None if env is None else dict(env),
-                cwd=cwd,
-                start_new_session=True,
-                preexec_fn=None if detach or self._prctl is None else before_exec,  # noqa: PLW1509 - only a system call
-            )
-
-        if detach:
-            self._detached.append(make())
-            return self._detached[-1]
-        done: Future[subprocess.Popen[bytes]] = Future()
-        with self._lock:
-            if self._owner != parent:  # first use, or we are a fork of the process that had the thread
-                self._work = queue.SimpleQueue()
-                threading.Thread(target=self._run, args=(self._work,), name="spawner", daemon=True).start()
-                self._owner = parent
-            self._work.put((make, done))
-        return done.result()
-
-    @staticmethod
-    def _run(
-        work: "queue.SimpleQueue[tuple[Callable[[], subprocess.Popen[bytes]], Future[subprocess.Popen[bytes]]]]",
-    ) -> None:
-        while True:
-            make, done = work.get()
-            try:
-                done.set_result(make())
-            except BaseException as error:  # noqa: BLE001 - it belongs to the caller's thread
-                done.set_exception(error)
-
-
-class _Reaper:
-    """Our end of the pipe to the process that kills what we leave behind."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._owner = 0
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def watch(self, pid: int) -> None:
-        with self._lock:
-            if self._owner != os.getpid():
-                self._process = subprocess.Popen(  # noqa: S603 - our own file
-                    [sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py")), str(os.getpid())],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,
-                )
-                self._owner = os.getpid()
-            self._tell(f"+{pid}\n")
-
-    def forget(self, pid: int) -> None:
-        with self._lock:
-            if self._owner == os.getpid():
-                self._tell(f"-{pid}\n")
-
-    def _tell(self, line: str) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.write(line.encode())
-                self._process.stdin.flush()
-
-
-def _find_prctl() -> Callable[..., int] | None:
-    if sys.platform != "linux":
-        return None
-    try:
-        prctl: Callable[..., int] = ctypes.CDLL(None, use_errno=True).prctl
-    except (OSError, AttributeError):
-        return None
-    return prctl
-
-
-_spawner = _Spawner()
-_reaper = _Reaper()

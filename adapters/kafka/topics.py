@@ -102,10 +102,7 @@ async def _create_missing(
     copies = settings.replication_factor
     if copies == AS_MANY_AS_USEFUL:
         copies = min(_USEFUL_COPIES, len((await client.describe_cluster())["brokers"]))
-    new = [
-        NewTopic(name, settings.partitions, copies, topic_configs=configuration(wanted[name]))
-        for name in missing
-    ]
+    new = [NewTopic(name, settings.partitions, copies, topic_configs=configuration(wanted[name])) for name in missing]
     answer = await client.create_topics(new)
     created = []
     for name, code, *message in answer.topic_errors:

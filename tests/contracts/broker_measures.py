@@ -37,8 +37,8 @@ async def make_topic(
 async def producer(settings: KafkaSettings, **more: object) -> AsyncIterator[AIOKafkaProducer]:
     """A producer that is stopped afterwards."""
     client = AIOKafkaProducer(**settings.client_kwargs(), **{"acks": "all", **more})
-    await client.start()
     try:
+        await client.start()
         yield client
     finally:
         await client.stop()
@@ -48,8 +48,8 @@ async def producer(settings: KafkaSettings, **more: object) -> AsyncIterator[AIO
 async def consumer(settings: KafkaSettings, *topics: str, **more: object) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer without a group (unless one is given) that reads from the beginning."""
     client = AIOKafkaConsumer(*topics, **settings.client_kwargs(), **{"auto_offset_reset": "earliest", **more})
-    await client.start()
     try:
+        await client.start()
         yield client
     finally:
         await client.stop()

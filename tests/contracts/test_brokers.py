@@ -28,7 +28,13 @@ pytestmark = pytest.mark.timeout(90)
 
 KINDS = [
     "embedded",
-    pytest.param("kafka", marks=pytest.mark.skipif("KAFKA_HOME" not in os.environ, reason="KAFKA_HOME is not set")),
+    pytest.param(
+        "kafka",
+        marks=[
+            pytest.mark.kafka,
+            pytest.mark.skipif("KAFKA_HOME" not in os.environ, reason="KAFKA_HOME is not set"),
+        ],
+    ),
 ]
 SESSION_MS = 6000
 MEMBER = """
@@ -259,9 +265,7 @@ async def test_a_dead_members_partitions_go_to_the_others(here: KafkaSettings, t
     """A member that is killed says nothing; its partitions are given away when its session has run out."""
     topic, group = await make_topic(here, "death", partitions=2), here.topic("group")
     log = tmp_path / "member.log"
-    child = processes.start(
-        "a member", [sys.executable, "-c", MEMBER, here.bootstrap_servers, topic, group], log=log
-    )
+    child = processes.start("a member", [sys.executable, "-c", MEMBER, here.bootstrap_servers, topic, group], log=log)
     await _until(lambda: "member" in log.read_text(), 30)
     os.kill(child.pid, signal.SIGKILL)
     child.wait(5)
@@ -282,5 +286,5 @@ async def _take(client: AIOKafkaConsumer, count: int) -> list[ConsumerRecord]:
 
 async def _until(condition: Callable[[], bool], within_s: float = 40.0) -> None:
     async with asyncio.timeout(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what we wait for is in another process
             await asyncio.sleep(0.05)

@@ -1,5 +1,6 @@
 """A Redis of our own: on loopback, gone with its parent, and nothing on disk unless asked."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -38,7 +39,7 @@ async def test_it_keeps_values_until_they_expire(var: Path) -> None:
         assert client.set("lock", b"me", nx=True, px=200)
         assert client.set("lock", b"you", nx=True) is None
         assert client.get("lock") == b"me"
-        time.sleep(0.4)
+        await asyncio.sleep(0.4)
         assert client.get("lock") is None
         other = async_redis_client(server.url)
         assert await other.ping()

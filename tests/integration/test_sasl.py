@@ -14,15 +14,17 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from adapters import processes
-from adapters.errors import DependencyUnavailable, EvenhandError, InvalidSetting
+from adapters.errors import DependencyUnavailable, InvalidSetting
 from adapters.kafka.connection import check_connection
 from adapters.kafka.kafka_home import start_kafka
 from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.topics import ensure_topics
+from evenhand.errors import EvenhandError
 from evenhand.topics import Topic
 from tests.contracts.broker_measures import consumer, producer
 
 pytestmark = [
+    pytest.mark.kafka,
     pytest.mark.skipif("KAFKA_HOME" not in os.environ, reason="KAFKA_HOME is not set"),
     pytest.mark.timeout(120),
 ]
@@ -40,9 +42,9 @@ class Secured:
     ports: dict[str, int]
     folder: Path
 
-    def settings(self, protocol: str, **more: object) -> KafkaSettings:
+    def settings(self, protocol: str, **more: Any) -> KafkaSettings:
         """Right settings for a listener, but for `more`."""
-        given: dict[str, object] = {
+        given: dict[str, Any] = {
             "bootstrap_servers": f"127.0.0.1:{self.ports[protocol]}",
             "security_protocol": protocol,
         }
@@ -92,9 +94,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 def write_certificate(issued: Any, path: Path) -> None:
     """Key and chain in one file; Java reads keys in PKCS #8 only."""
     key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), password=None)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     path.write_bytes(pem + b"".join(blob.bytes() for blob in issued.cert_chain_pems))
 
 
@@ -108,9 +108,7 @@ def write_certificate(issued: Any, path: Path) -> None:
         ("SSL", None),
     ],
 )
-async def test_right_credentials_work_for_every_client(
-    secured: Secured, protocol: str, mechanism: str | None
-) -> None:
+async def test_right_credentials_work_for_every_client(secured: Secured, protocol: str, mechanism: str | None) -> None:
     settings = secured.settings(protocol, sasl_mechanism=mechanism, topic_prefix=f"{protocol}-{mechanism}.")
     assert len(await ensure_topics(settings, [Topic(name="secret.v1")])) == 1
     topic = settings.topic("secret.v1")
@@ -134,7 +132,7 @@ async def test_right_credentials_work_for_every_client(
     ],
 )
 async def test_wrong_credentials_name_the_setting(
-    secured: Secured, protocol: str, wrong: dict[str, object], names: str
+    secured: Secured, protocol: str, wrong: dict[str, Any], names: str
 ) -> None:
     if isinstance(wrong.get("ssl_cafile"), str):
         wrong = {"ssl_cafile": str(secured.folder / str(wrong["ssl_cafile"]))}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters import processes
+from adapters import processes, reaper
 from adapters.errors import DependencyUnavailable
 
 SLEEP = [sys.executable, "-S", "-c", "import time; print('up', flush=True); time.sleep(600)"]
@@ -23,7 +23,7 @@ time.sleep(600)
 PARENT = """
 import os, sys, threading, time
 from pathlib import Path
-from adapters import processes
+from adapters import processes, reaper
 def start():
     child = processes.start("child", [sys.executable, "-S", "-c", sys.argv[2]], log=Path(sys.argv[1]))
     print(child.pid, flush=True)
@@ -63,7 +63,7 @@ def test_children_and_theirs_die_with_their_parent(tmp_path: Path, number: signa
 
 def test_without_the_kernels_help_they_die_too(tmp_path: Path) -> None:
     """The fallback alone, as on a system without PR_SET_PDEATHSIG."""
-    script = PARENT.replace("def start():", "processes._spawner._prctl = None\ndef start():")
+    script = PARENT.replace("def start():", "processes.spawning.spawner._prctl = None\ndef start():")
     parent = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path / "log"), "import time; time.sleep(600)"],
         stdout=subprocess.PIPE,
@@ -177,3 +177,11 @@ def test_logs_are_appended_to(tmp_path: Path) -> None:
         processes.start("echo", ["/bin/echo", word], log=tmp_path / "deep" / "log").wait(5)
     assert (tmp_path / "deep" / "log").read_text() == "first\nsecond\n"
     assert processes.tail(tmp_path / "nothing") == "(nothing)"
+
+
+def test_a_later_process_with_the_number_of_a_dead_child_is_spared(tmp_path: Path) -> None:
+    innocent = processes.start("innocent", SLEEP, log=tmp_path / "log", detach=True)
+    reaper.kill({innocent.pid: "another start time"})
+    assert innocent.alive()
+    reaper.kill({innocent.pid: reaper.started(innocent.pid)})
+    until(lambda: not innocent.alive())

@@ -44,7 +44,7 @@ def test_without_settings_it_is_a_plain_broker_here() -> None:
 
 @pytest.mark.parametrize("client", [AIOKafkaConsumer, AIOKafkaProducer, AIOKafkaAdminClient])
 def test_every_client_takes_them(client: type) -> None:
-    taken = set(inspect.signature(client.__init__).parameters)
+    taken = set(inspect.signature(client).parameters)
     assert set(KafkaSettings.from_environment(SASL).client_kwargs()) <= taken
 
 
