@@ -32,7 +32,7 @@ def reason(topic: str, value: bytes, error: Exception) -> str:
     return _shortened(text.encode(errors="backslashreplace").decode(), MAX_REASON)
 
 
-def _reason(topic: str, value: bytes, error: Exception) -> str:
+def _reason(topic: str, value: bytes, error: Exception) -> str:  # noqa: PLR0911 - one a fault
     try:
         text = value.decode()
     except UnicodeDecodeError as place:
@@ -87,7 +87,7 @@ def _misplaced(topic: str, name: str) -> str:
     return f"unknown `type` {_shortened(repr(name), 60)}: {topic} takes {_names(topic)}{hint}"
 
 
-def _invalid(event: dict[str, Any], said: str, kind: type[Event]) -> str:
+def _invalid(event: dict[str, Any], said: str, kind: type[Event]) -> str:  # noqa: PLR0911 - one a fault
     found = _PLACE.match(said)
     what, path = (found["what"], found["path"] or "") if found else (said, "")
     if missing := _MISSING.match(what):

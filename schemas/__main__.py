@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from schemas.examples import rejected
 from schemas.generate import stale, write
@@ -17,19 +18,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not options.check:
         for path in write():
-            print(f"wrote {path}")
+            _say(f"wrote {path}", sys.stdout)
         return 0
     try:
         version = options.against or baseline()
         faults = [*stale(), *rejected(), *(breaks(version) if version else ())]
     except UnknownVersion as error:
-        print(error, file=sys.stderr)
+        _say(str(error))
         return 2
     for fault in faults:
-        print(fault, file=sys.stderr)
+        _say(fault)
     if faults:
-        print("`python -m schemas` writes what is stale; schemas/README.md says what may change", file=sys.stderr)
+        _say("`python -m schemas` writes what is stale; schemas/README.md says what may change")
     return 1 if faults else 0
+
+
+def _say(line: str, stream: TextIO | None = None) -> None:
+    (stream or sys.stderr).write(f"{line}\n")
 
 
 if __name__ == "__main__":

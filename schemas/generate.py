@@ -44,7 +44,7 @@ def stale() -> Iterator[str]:
             yield f"schemas/{path.name} belongs to no event of evenhand/events.py that a topic carries"
     for name in sorted(names):
         count = len(list((EXAMPLES / name).glob("*.json")))
-        if count < 2:  # noqa: PLR2004 - the least form and the full one
+        if count < 2:
             yield f"schemas/examples/{name}/ has {count} examples, every event has at least two"
 
 

@@ -69,6 +69,7 @@ def _lost_channels(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
 def _git(*arguments: str) -> bytes:
     """Output of a git command; nothing where it failed, or where there is no git."""
     try:
-        return subprocess.run(["git", *arguments], cwd=HOME.parent, capture_output=True, check=False).stdout
+        command = ["git", *arguments]
+        return subprocess.run(command, cwd=HOME.parent, capture_output=True, check=False).stdout  # noqa: S603 - our own
     except FileNotFoundError:
         return b""
