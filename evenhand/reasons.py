@@ -32,7 +32,7 @@ def reason(topic: str, value: bytes, error: Exception) -> str:
     return _shortened(text.encode(errors="backslashreplace").decode(), MAX_REASON)
 
 
-def _reason(topic: str, value: bytes, error: Exception) -> str:  # noqa: PLR0911 - one a fault
+def _reason(topic: str, value: bytes, error: Exception) -> str:
     try:
         text = value.decode()
     except UnicodeDecodeError as place:
@@ -87,7 +87,7 @@ def _misplaced(topic: str, name: str) -> str:
     return f"unknown `type` {_shortened(repr(name), 60)}: {topic} takes {_names(topic)}{hint}"
 
 
-def _invalid(event: dict[str, Any], said: str, kind: type[Event]) -> str:  # noqa: PLR0911 - one a fault
+def _invalid(event: dict[str, Any], said: str, kind: type[Event]) -> str:
     found = _PLACE.match(said)
     what, path = (found["what"], found["path"] or "") if found else (said, "")
     if missing := _MISSING.match(what):
@@ -140,7 +140,7 @@ def _wrong_unit(time: object) -> str | None:
     return None
 
 
-def _at(event: Any, path: str) -> Any:  # noqa: ANN401 - any part of an event
+def _at(event: Any, path: str) -> Any:
     """The value at a path such as `features[3]`; the nearest that can be told where the path has `[...]`."""
     for part in re.findall(r"[^.\[\]]+|\[\d+\]", path):
         if part.startswith("[") and isinstance(event, list):

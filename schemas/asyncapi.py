@@ -112,7 +112,7 @@ def _message(event: type[Event]) -> dict[str, Any]:
     }
 
 
-def _draft_07(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
+def _draft_07(schema: Any) -> Any:
     """The same schema in the dialect of AsyncAPI, where a tuple is an `items` list."""
     if isinstance(schema, list):
         return [_draft_07(part) for part in schema]

@@ -91,11 +91,13 @@ def _compare_arrays(old: Schema, new: Schema, path: str) -> Iterator[str]:
 
 def _leaf(old: Schema, new: Schema, path: str, both: Schema | None = None) -> Iterator[str]:
     """Ask jsonsubschema; what it cannot decide counts as a break."""
-    from jsonsubschema import isSubschema  # type: ignore[import-untyped]  # noqa: PLC0415 - only a change needs it
+    from jsonsubschema import isSubschema  # noqa: PLC0415 - only a change needs it
 
     one, other = {**old, **(both or {})}, {**new, **(both or {})}
-    if "pattern" in one and ("pattern" not in other or one["pattern"] == other["pattern"]):
-        one, other = ({k: v for k, v in schema.items() if k != "pattern"} for schema in (one, other))
+    if other.get("pattern", one.get("pattern")) != one.get("pattern"):
+        yield f"{path}: {_difference(old, new)}, and which pattern takes more is not decided here"
+        return
+    one, other = ({key: value for key, value in schema.items() if key != "pattern"} for schema in (one, other))
     try:
         subset = isSubschema(_draft_4(one, closed=True), _draft_4(other, closed=False))
     except Exception as error:  # noqa: BLE001 - it raises anything on what it does not support
@@ -127,7 +129,7 @@ def _kind(schema: Schema) -> str:
     return str(schema.get("type") or {str: "string", int: "integer"}.get(type(schema.get("enum", [None])[0]), "any"))
 
 
-def _inlined(schema: Any, parts: Schema) -> Any:  # noqa: ANN401 - any part of a schema
+def _inlined(schema: Any, parts: Schema) -> Any:
     """The schema with its references resolved and without titles and descriptions."""
     if isinstance(schema, list):
         return [_inlined(part, parts) for part in schema]
@@ -144,7 +146,7 @@ def _inlined(schema: Any, parts: Schema) -> Any:  # noqa: ANN401 - any part of a
     return found
 
 
-def _draft_4(schema: Any, *, closed: bool) -> Any:  # noqa: ANN401 - any part of a schema
+def _draft_4(schema: Any, *, closed: bool) -> Any:
     """The dialect of jsonsubschema; `closed` forbids fields that are not declared."""
     if isinstance(schema, list):
         return [_draft_4(part, closed=closed) for part in schema]

@@ -70,6 +70,6 @@ def _git(*arguments: str) -> bytes:
     """Output of a git command; nothing where it failed, or where there is no git."""
     try:
         command = ["git", *arguments]
-        return subprocess.run(command, cwd=HOME.parent, capture_output=True, check=False).stdout  # noqa: S603 - our own
+        return subprocess.run(command, cwd=HOME.parent, capture_output=True, check=False).stdout
     except FileNotFoundError:
         return b""
