@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evenhand.topics import ASSIGNMENTS, EVIDENCE, METRICS, OUTCOMES, PREDICTIONS, REQUESTS, SCORED, every_topic
+from evenhand.topics import ASSIGNMENTS, EVIDENCE, METRICS, OUTCOMES, PREDICTIONS, REQUESTS, SCORED, TOPICS, Topic, every_topic
 from tests.benchmarks.quix_environment import python as quix_python
 
 ROOT = Path(__file__).parents[2]
@@ -17,8 +17,7 @@ class Contestant:
 
     name: str
     command: list[str]
-    topics: tuple[str, ...]
-    compacted: tuple[str, ...] = ()
+    topics: tuple[Topic, ...]
     environment: dict[str, str] = field(default_factory=dict)
 
     def env(self, bootstrap: str, prefix: str, home: Path, models: Path) -> dict[str, str]:
@@ -39,29 +38,27 @@ class Contestant:
         }
 
 
-IN, OUT = (REQUESTS, OUTCOMES, METRICS), (PREDICTIONS, SCORED, EVIDENCE)
+OUT = (PREDICTIONS, SCORED, EVIDENCE)
+IN_AND_OUT = tuple(TOPICS[name] for name in (REQUESTS, OUTCOMES, METRICS, *OUT))
 
 
 def faust(variant: str) -> Contestant:
     """Stock faust-streaming."""
     command = [sys.executable, "-m", "faust", "-A", "tests.benchmarks.faust_pipeline", "worker", "-l", "warn"]
     return Contestant(
-        f"faust-{variant}", [*command, "--without-web"], (*IN, ASSIGNMENTS, *OUT), environment={"BENCH_VARIANT": variant}
+        f"faust-{variant}",
+        [*command, "--without-web"],
+        (*IN_AND_OUT, TOPICS[ASSIGNMENTS]),
+        environment={"BENCH_VARIANT": variant},
     )
 
 
 def quix(var: Path) -> Contestant:
     """Quix Streams, in an environment of its own."""
-    return Contestant("quix", [str(quix_python(var)), "-m", "tests.benchmarks.quix_pipeline"], (*IN, *OUT))
+    return Contestant("quix", [str(quix_python(var)), "-m", "tests.benchmarks.quix_pipeline"], IN_AND_OUT)
 
 
 def evenhand() -> Contestant:
     """This repository's worker, with all its agents."""
     command = [sys.executable, "-m", "faust", "-A", "agents.app", "worker", "-l", "warn", "--without-web"]
-    topics = every_topic()
-    return Contestant(
-        "evenhand",
-        command,
-        tuple(topic.name for topic in topics if not topic.compacted),
-        tuple(topic.name for topic in topics if topic.compacted),
-    )
+    return Contestant("evenhand", command, every_topic())

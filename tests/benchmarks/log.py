@@ -5,13 +5,14 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 
-from evenhand.topics import PARTITIONS
+from adapters.kafka.settings import KafkaSettings
+from adapters.kafka.topics import ensure_topics
+from evenhand.topics import PARTITIONS, Topic
 from tests.benchmarks.workload import Rows
 
 BATCH_BYTES = 900_000
-LEADERS_S = 1.0  # for the broker to open the new partitions
 
 
 class Seen(NamedTuple):
@@ -23,18 +24,9 @@ class Seen(NamedTuple):
     value: bytes | None
 
 
-async def create(bootstrap: str, names: Iterable[str], *, compacted: Iterable[str] = ()) -> None:
-    """Topics whose records carry the time at which the broker appended them."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        stamped = {"message.timestamp.type": "LogAppendTime"}
-        keeping = {**stamped, "cleanup.policy": "compact", "min.compaction.lag.ms": "600000"}
-        wanted = [NewTopic(name, PARTITIONS, 1, topic_configs=stamped) for name in names]
-        await admin.create_topics(wanted + [NewTopic(name, PARTITIONS, 1, topic_configs=keeping) for name in compacted])
-        await asyncio.sleep(LEADERS_S)
-    finally:
-        await admin.close()
+async def create(bootstrap: str, prefix: str, topics: Iterable[Topic]) -> None:
+    """Topics of a run, as evenhand has them: records carry the time at which the broker appended them."""
+    await ensure_topics(KafkaSettings(bootstrap_servers=bootstrap, topic_prefix=prefix), topics)
 
 
 async def delete(bootstrap: str, prefix: str) -> None:

@@ -96,6 +96,7 @@ def main() -> None:
         commit_interval=COMMIT_INTERVAL_S,
         producer_extra_config=PRODUCER,
         consumer_extra_config=CONSUMER,
+        consumer_poll_timeout=0.1,
         loglevel="WARNING",
     )
     pipeline = Pipeline(LoadedArms(Path(os.environ["BENCH_MODELS"])))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from evenhand.topics import EVIDENCE, PREDICTIONS, SCORED
+from evenhand.topics import ASSIGNMENTS, EVIDENCE, PREDICTIONS, SCORED
 from tests.benchmarks import log
 from tests.benchmarks.books import Books, check
 from tests.benchmarks.contestants import OUT, ROOT, Contestant
@@ -51,8 +51,8 @@ async def run(
     prefix, home = f"{label}-{contestant.name}.", var / "bench" / "runs" / f"{label}-{contestant.name}"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
-    compacted = [prefix + name for name in contestant.compacted]
-    await log.create(bootstrap, [prefix + name for name in contestant.topics], compacted=compacted)
+    (home / "models").symlink_to(models)  # where evenhand looks for them
+    await log.create(bootstrap, prefix, contestant.topics)
     for topic, partitions in work.records.items():
         await log.fill(bootstrap, prefix + topic, partitions)
     result = Run(contestant.name, work.requests)
@@ -80,7 +80,7 @@ async def run(
 
 def _early(contestant: Contestant) -> list[str]:
     """Topics that a contestant writes before its predictions: its first output lies there."""
-    return [name for name in contestant.topics if name.startswith("assignments")]
+    return [topic.name for topic in contestant.topics if topic.name == ASSIGNMENTS]
 
 
 async def _follow(

@@ -24,18 +24,20 @@ from evenhand.events import (
 )
 from evenhand.experiments.assignment import assign
 from evenhand.experiments.experiment import Experiment
+from evenhand.processors.inference import Answer
 
 MODEL, CHAMPION, CHALLENGER = "bench-1h", "ridge", "trees"
 ARMS = {CHAMPION: "1.0.0", CHALLENGER: "1.1.0"}
 STEP_MS = 3_600_000
+FEATURES = 8
 PAIRED = f"{CHALLENGER}-{CHAMPION}"
 
 
 class Arms(Protocol):
     """The two models on trial."""
 
-    def ask(self, variant: str, rows: NDArray[np.float64]) -> tuple[list[float], list[float]]:
-        """Values and confidence of a variant for rows of features."""
+    def ask(self, variant: str, rows: NDArray[np.float64]) -> Answer:
+        """A variant's answer to rows of features, one step ahead."""
 
 
 def assigned(experiment: Experiment, request: PredictionRequested) -> RequestAssigned:
@@ -64,7 +66,7 @@ def predicted(arms: Arms, events: list[RequestAssigned]) -> list[PredictionMade]
     answers = {name: arms.ask(name, rows) for name in ARMS}
     made = []
     for i, event in enumerate(events):
-        values, confidence = answers[event.variant]
+        answer = answers[event.variant]
         target = event.time + STEP_MS
         made.append(
             PredictionMade(
@@ -79,11 +81,12 @@ def predicted(arms: Arms, events: list[RequestAssigned]) -> list[PredictionMade]
                 experiment=event.experiment,
                 clusters=(f"{event.key}@{target}",),
                 target_times=(target,),
-                values=(values[i],),
-                confidence=(confidence[i],),
+                values=tuple(answer.values[i]),
+                confidence=tuple(answer.confidence[i]),
+                intervals=None if answer.intervals is None else tuple(answer.intervals[i]),
                 shadows=tuple(
                     [
-                        ShadowPrediction(variant=arm.variant, version=arm.version, values=(answers[arm.variant][0][i],))
+                        ShadowPrediction(variant=arm.variant, version=arm.version, values=tuple(answers[arm.variant].values[i]))
                         for arm in event.shadows
                     ]
                 ),

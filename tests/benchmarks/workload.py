@@ -16,7 +16,8 @@ from evenhand.events import ControlChanged, Event, OutcomeObserved, PredictionRe
 from evenhand.experiments.experiment import Experiment, Rule, Variant
 from evenhand.partitioning import partitions_of
 from evenhand.topics import METRICS, OUTCOMES, PARTITIONS, REQUESTS
-from tests.benchmarks.steps import ARMS, CHALLENGER, CHAMPION, MODEL, Arms
+from tests.benchmarks.arms import truth
+from tests.benchmarks.steps import ARMS, CHALLENGER, CHAMPION, FEATURES, MODEL, PAIRED, Arms
 
 Floats = NDArray[np.float64]
 Rows = list[tuple[bytes, bytes]]
@@ -27,7 +28,6 @@ SERIES = 500
 HOUR_MS = 3_600_000
 WAIT_S = 7_200
 EPOCH_S, GRACE_S = 10, 10
-FEATURES = 8
 
 EXPERIMENT = Experiment(
     name="bench",
@@ -55,20 +55,6 @@ class Workload:
     def matched(self) -> int:
         """How many requests have an outcome."""
         return len(self.matched_ids)
-
-
-def training_data(rows: int = 4_000) -> tuple[Floats, Floats]:
-    """Features and targets that a line and trees both learn something from."""
-    generator = np.random.default_rng(11)
-    features = generator.standard_normal((rows, FEATURES))
-    return features, truth(features) + 0.1 * generator.standard_normal(rows)
-
-
-def truth(features: Floats) -> Floats:
-    """What the targets follow."""
-    weights = np.linspace(0.5, -0.5, FEATURES)
-    line: Floats = features @ weights
-    return 0.1 * line + 0.05 * np.sin(2 * features[:, 0])
 
 
 @cache
@@ -149,6 +135,6 @@ def control_row() -> tuple[bytes, bytes]:
 
 def expected_sums(arms: Arms, features: Floats, outcomes: Floats) -> dict[str, tuple[int, float, float]]:
     """Squared error of each variant, and the paired difference, by numpy on the whole input."""
-    losses = {name: (np.array(arms.ask(name, features)[0]) - outcomes) ** 2 for name in ARMS}
-    sums = {**losses, f"{CHALLENGER}-{CHAMPION}": losses[CHALLENGER] - losses[CHAMPION]}
+    losses = {name: (np.array(arms.ask(name, features).values)[:, 0] - outcomes) ** 2 for name in ARMS}
+    sums = {**losses, PAIRED: losses[CHALLENGER] - losses[CHAMPION]}
     return {name: (len(x), float(x.mean()), float(((x - x.mean()) ** 2).sum())) for name, x in sums.items()}
