@@ -18,7 +18,7 @@ def test_a_flat_name_is_a_folder_of_this_repository(name: str) -> None:
         return
     places = {Path(place) for place in found.submodule_search_locations or [found.origin or ""]}
     assert places == {ROOT / name}, (
-        f"import {name} finds {sorted(map(str, places))}: something else comes first on the path"
+        f"import {name} finds {sorted(map(str, places))}: something else is first on the path"
     )
 
 
