@@ -42,6 +42,7 @@ class BatchConsumer(driver.Consumer):
         self.app.lanes.on_low = self._thread.resume
         self._committed: dict[TopicPartition, int] = {}
         self._commit_lock = asyncio.Lock()
+        self._fetching: asyncio.Future[tuple[int, Records]] | None = None
         self.watchdog = Watchdog(self.app, self._thread)
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
@@ -56,28 +57,38 @@ class BatchConsumer(driver.Consumer):
         self.watchdog.start()
 
     async def _drain_messages(self, fetcher: Any) -> None:
+        app = self.app
         try:
             while not (self.should_stop or fetcher.should_stop):
+                active = frozenset(self._get_active_partitions())
                 if not self.flow_active:
                     await self.wait(cast("Any", self.can_resume_flow))
-                    continue
-                active = self._get_active_partitions()
-                if not active:
+                elif not app.lanes.room.is_set():
+                    await self.wait(cast("Any", app.lanes.room))
+                elif not active:
                     await self.sleep(0.02)
-                    continue
-                generation = self.app.membership.generation
-                records = await self._getmany(active, FETCH_TIMEOUT_S)
-                if records and generation is not None and not self.should_stop:
-                    await self._deliver(cast("Records", records), active, generation)
+                else:
+                    await self._fetch_and_deliver(active)
         except self.consumer_stopped_errors:
-            if not self.app.should_stop:
+            if not app.should_stop:
                 raise
 
-    async def _deliver(self, records: Records, active: set[Any], generation: int) -> None:
+    async def _fetch_and_deliver(self, active: frozenset[Any]) -> None:
+        # A fetch moves the read position, so what it returns is delivered or lost. A rebalance cancels it: one that
+        # went on into the next generation could return records between the seek to the committed offsets and the
+        # flow of messages, when they cannot be delivered.
+        fetching = self._fetching = asyncio.ensure_future(self._thread.fetch(active, FETCH_TIMEOUT_S))
+        try:
+            await asyncio.wait({fetching})
+        finally:
+            fetching.cancel()
+        if not fetching.cancelled():
+            generation, records = fetching.result()
+            await self._deliver(records, generation)
+
+    async def _deliver(self, records: Records, generation: int) -> None:
         app = self.app
         for tp, of_partition in records.items():
-            if tp not in active:
-                continue
             lane = app.lanes.of(tp)
             for part, size in cut(of_partition):
                 if not self.flow_active or app.membership.generation != generation:
@@ -90,7 +101,7 @@ class BatchConsumer(driver.Consumer):
                     None, None, cast("Any", delivery), None, 0, 0, tp, generation_id=generation,
                 )  # fmt: skip
                 await self.callback(message)
-            if lane.is_high and not lane.is_paused:
+            if lane.is_high and not lane.is_paused and app.membership.generation == generation:
                 lane.is_paused = True
                 self._thread.pause(tp)
 
@@ -127,6 +138,8 @@ class BatchConsumer(driver.Consumer):
         app = self.app
         app.membership.drain()
         self.stop_flow()
+        if self._fetching is not None:
+            self._fetching.cancel()
         app.flow_control.suspend()
         app.heart.check()
         late = await app.lanes.finish_work(app.timing.revoke_timeout_s)

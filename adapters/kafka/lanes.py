@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MAX_RECORDS = 2000  # of one delivery
 MAX_BYTES = 1 << 20
 HIGH_RECORDS, HIGH_BYTES = 2 * MAX_RECORDS, 2 * MAX_BYTES  # of one lane: from here on it is not fetched
+FULL_RECORDS, FULL_BYTES = 50_000, 32 << 20  # of all lanes: from here on nothing is
 
 
 class Membership:
@@ -66,13 +67,13 @@ class Delivery:
 class Lane:
     """Deliveries of one partition, oldest first. The end of their longest done prefix may be committed."""
 
-    def __init__(self, tp: TopicPartition, on_low: Callable[[TopicPartition], None]) -> None:
+    def __init__(self, lanes: Lanes, tp: TopicPartition) -> None:
         self.tp = tp
         self.deliveries: deque[Delivery] = deque()
         self.next_offset: int | None = None  # to be committed
         self.records = self.size = 0
         self.is_paused = False
-        self._on_low = on_low
+        self._lanes = lanes
 
     @property
     def is_high(self) -> bool:
@@ -82,19 +83,27 @@ class Lane:
     def add(self, delivery: Delivery) -> None:
         """Append a delivery."""
         self.deliveries.append(delivery)
-        self.records += len(delivery.records)
-        self.size += delivery.size
+        self._count(len(delivery.records), delivery.size)
 
     def advance(self) -> None:
         """Drop the done prefix and remember where it ends."""
         while self.deliveries and not self.deliveries[0].waiting:
             done = self.deliveries.popleft()
             self.next_offset = done.records[-1].offset + 1
-            self.records -= len(done.records)
-            self.size -= done.size
+            self._count(-len(done.records), -done.size)
         if self.is_paused and self.records < MAX_RECORDS and self.size < MAX_BYTES:
             self.is_paused = False
-            self._on_low(self.tp)
+            self._lanes.on_low(self.tp)
+
+    def abandon(self) -> None:
+        """What is still in work counts no more."""
+        self.deliveries.clear()
+        self.is_paused = False
+
+    def _count(self, records: int, size: int) -> None:
+        self.records += records
+        self.size += size
+        self._lanes.count(records, size)
 
 
 class Lanes:
@@ -102,14 +111,26 @@ class Lanes:
 
     def __init__(self) -> None:
         self._lanes: dict[TopicPartition, Lane] = {}
+        self.records = self.size = 0
+        self.room = asyncio.Event()
+        self.room.set()
         self.on_low: Callable[[TopicPartition], None] = lambda tp: None
 
     def of(self, tp: TopicPartition) -> Lane:
         """The lane of a partition."""
         lane = self._lanes.get(tp)
         if lane is None:
-            lane = self._lanes[tp] = Lane(tp, lambda low: self.on_low(low))
+            lane = self._lanes[tp] = Lane(self, tp)
         return lane
+
+    def count(self, records: int, size: int) -> None:
+        """Add to what all lanes hold; `room` is set while there is some."""
+        self.records += records
+        self.size += size
+        if self.records >= FULL_RECORDS or self.size >= FULL_BYTES:
+            self.room.clear()
+        elif self.records <= FULL_RECORDS // 2 and self.size <= FULL_BYTES // 2:
+            self.room.set()
 
     def next_offsets(self) -> dict[TopicPartition, int]:
         """The end of each lane's done prefix."""
@@ -117,7 +138,11 @@ class Lanes:
 
     def clear(self) -> None:
         """Forget everything: the partitions are given away."""
+        for lane in self._lanes.values():
+            lane.abandon()
         self._lanes.clear()
+        self.records = self.size = 0
+        self.room.set()
 
     def in_work(self) -> list[TopicPartition]:
         """Partitions of which an agent works on a delivery at this moment."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from adapters.kafka.app import BatchApp
 
 FETCH_BYTES = 8 << 20  # of one fetch
-PARTITION_BYTES = 1 << 20  # of one partition in it
+PARTITION_BYTES = 256 << 10  # of one partition in it: less than a lane takes, or a pause would throw much away
 Records = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 T = TypeVar("T")
 
@@ -57,11 +57,16 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         """Run a coroutine on this thread's loop, and wait for it on the caller's."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self.thread_loop))
 
-    async def getmany(self, active_partitions: Any, timeout: float) -> Any:
-        """Fetched records by partition, as soon as there are any."""
+    async def fetch(self, active: frozenset[TopicPartition], timeout_s: float) -> tuple[int, Records]:
+        """Records by partition, as soon as there are any, and the generation in which they were taken."""
+        return await self.run_here(self._fetch(active, timeout_s))
+
+    async def _fetch(self, active: frozenset[TopicPartition], timeout_s: float) -> tuple[int, Records]:
         limit = self.app.conf.broker_max_poll_records
-        fetched = self._fetch_records(self._ensure_consumer(), active_partitions, timeout=timeout, max_records=limit)
-        return await self.run_here(fetched)
+        records = await self._fetch_records(
+            self._ensure_consumer(), cast("Any", active), timeout=timeout_s, max_records=limit
+        )
+        return self.group_generation, cast("Records", records)
 
     async def commit_offsets(self, offsets: Mapping[TopicPartition, int], timeout_s: float) -> None:
         """Commit, or raise. The broker refuses a member of a past generation."""

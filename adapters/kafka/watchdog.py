@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import faulthandler
 import logging
 import sys
@@ -97,7 +98,11 @@ class Watchdog:
             return None
 
     def _end(self, code: int, reason: str) -> None:
-        faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
-        for task in asyncio.all_tasks(self._app.loop):
-            task.print_stack(limit=8, file=sys.stderr)
+        err = sys.__stderr__  # Faust's replacement has no file under it
+        if err is not None:
+            with contextlib.suppress(OSError, ValueError, RuntimeError):
+                for task in asyncio.all_tasks(self._app.loop):
+                    task.print_stack(limit=8, file=err)
+                err.flush()
+                faulthandler.dump_traceback(file=err, all_threads=True)
         end_process(code, reason)
