@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
 
     from adapters.kafka.consumer import BatchConsumer
+    from adapters.kafka.transport import BatchProducer
 
 SCHEME = "batchkafka"
 TRANSPORTS.aliases[SCHEME] = "adapters.kafka.transport:BatchTransport"
@@ -41,7 +42,7 @@ class BatchApp(faust.App):
 
     def kafka_producer(self) -> AIOKafkaProducer:
         """The client under Faust's producer."""
-        return cast("Any", self.producer)._ensure_producer()
+        return cast("BatchProducer", self.producer).client()
 
     async def confirm_membership(self) -> None:
         """Raise unless the broker takes this worker for a member of its group."""

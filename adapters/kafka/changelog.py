@@ -90,11 +90,11 @@ class Changelog:
                 while position < end:
                     await failpoints.reach("loading")
                     async with asyncio.timeout(limit_s):
-                        before = position
+                        before, records = position, []
                         while position == before:
-                            fetched = await consumer.getmany(tp, timeout_ms=500)
+                            records = (await consumer.getmany(tp, timeout_ms=500)).get(tp, [])
                             position = await consumer.position(tp)  # may move without records, over compacted ones
-                    for record in fetched.get(tp, ()):
+                    for record in records:
                         if record.offset >= end:
                             break
                         try:

@@ -13,7 +13,6 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import ConsumerMessage
 
 from adapters.kafka import failpoints
-from adapters.kafka.ending import FAILED, end_process
 from adapters.kafka.lanes import Delivery, cut
 from adapters.kafka.starting import check_copartitioned, check_settings, check_topics
 from adapters.kafka.thread import BatchConsumerThread, Records
@@ -105,7 +104,7 @@ class BatchConsumer(driver.Consumer):
                 lane.is_paused = True
                 self._thread.pause(tp)
 
-    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: FBT001, FBT002  Faust's signature
         """Commit the done prefix of every partition: on Faust's timer, in a rebalance and at the end."""
         async with self._commit_lock:
             committed = self._committed

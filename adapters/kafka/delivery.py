@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from adapters.kafka.lanes import Delivery
 
 
-class Fenced(Exception):  # noqa: N818 - not an error: the batch is another worker's now
+class Fenced(Exception):
     """The partition was given away while its batch was in work: drop the batch, its next owner redoes it."""
 
 
@@ -65,6 +65,6 @@ class Batch:
             return False
         if isinstance(exc, Fenced):
             return True
-        if isinstance(exc, asyncio.CancelledError):
-            return False
-        end_process(FAILED, f"{self!r} failed: {type(exc).__name__}: {exc}", exc)
+        if not isinstance(exc, asyncio.CancelledError):
+            end_process(FAILED, f"{self!r} failed: {type(exc).__name__}: {exc}", exc)
+        return False

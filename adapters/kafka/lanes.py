@@ -114,7 +114,7 @@ class Lanes:
         self.records = self.size = 0
         self.room = asyncio.Event()
         self.room.set()
-        self.on_low: Callable[[TopicPartition], None] = lambda tp: None
+        self.on_low: Callable[[TopicPartition], None] = lambda _: None
 
     def of(self, tp: TopicPartition) -> Lane:
         """The lane of a partition."""

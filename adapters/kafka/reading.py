@@ -108,7 +108,7 @@ class BatchSchema(faust.Schema[Any, Any]):
     ) -> Callable[..., Awaitable[Event]]:  # fmt: skip
         """Faust asks for a function from message to event."""
 
-        async def decode(message: Any, *, propagate: bool = False) -> Event:
+        async def decode(message: Any, **_: Any) -> Event:
             return Event(app, message.key, message.value, {}, message)
 
         return decode

@@ -56,10 +56,10 @@ def read_term(headers: Sequence[tuple[str, bytes]]) -> Term:
 
 
 def position_row(position: Mapping[str, int]) -> tuple[bytes, bytes]:
-    """The row that says what has been applied: the last offset by bare topic name.
+    r"""The row that says what has been applied: the last offset by bare topic name.
 
     >>> position_row({"outcomes.v1": 41})
-    (b'\\x00position', b'{"outcomes.v1":41}')
+    (b'\x00position', b'{"outcomes.v1":41}')
     """
     return POSITION, msgspec.json.encode(dict(sorted(position.items())))
 

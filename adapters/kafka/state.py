@@ -27,8 +27,10 @@ log = logging.getLogger(__name__)
 
 
 class Held:
-    """A processor and what it has applied, under the term of its owner. `next_offset` is where our next row belongs
-    if nobody else writes."""
+    """A processor and what it has applied, under the term of its owner.
+
+    `next_offset` is where our next row belongs if nobody else writes.
+    """
 
     __slots__ = ("next_offset", "position", "processor", "term")
 
@@ -82,8 +84,8 @@ class PartitionState:
         if len(builders) > 1:
             size = sum(builder.size() for builder in builders)
             raise StateError(
-                f"{self.name}: {len(rows)} rows of one slice for {self.topic}[{batch.partition}] take {size} bytes, and "
-                f"must fit in one record batch of {self.app.timing.max_batch_bytes}: its rows are too large"
+                f"{self.name}: {len(rows)} rows of one slice for {self.topic}[{batch.partition}] take {size} bytes, "
+                f"and must fit in one record batch of {self.app.timing.max_batch_bytes}: its rows are too large"
             )
         batch.check()
         first = await ship(self.app, self.topic, batch.partition, builders[0], self.name, "after_state_write")
@@ -133,8 +135,8 @@ class PartitionState:
             loaded = await self._changelog.load(self.topic, batch.partition, end)
             if loaded.term > term:
                 raise StateError(
-                    f"{self.topic}[{batch.partition}]: two groups write here ({loaded.term} after {term}): give each its "
-                    "own EVENHAND_TOPIC_PREFIX"
+                    f"{self.topic}[{batch.partition}]: two groups write here ({loaded.term} after {term}): give each "
+                    "its own EVENHAND_TOPIC_PREFIX"
                 )
         self.ignored += loaded.ignored
         self.loads += 1

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FETCH_BYTES = 8 << 20  # of one fetch
 PARTITION_BYTES = 256 << 10  # of one partition in it: less than a lane takes, or a pause would throw much away
 Records = Mapping[TopicPartition, Sequence[ConsumerRecord]]
+OUTSIDE = -1
 T = TypeVar("T")
 
 
@@ -106,4 +107,6 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     @property
     def group_generation(self) -> int:
         """The generation that the coordinator believes in; negative outside the group."""
-        return cast("int", self._ensure_consumer()._coordinator.generation) if self._consumer is not None else -1
+        if self._consumer is None:
+            return OUTSIDE
+        return cast("int", self._consumer._coordinator.generation)  # noqa: SLF001  Faust asks in the same way

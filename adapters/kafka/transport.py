@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from aiokafka import AIOKafkaProducer
 from faust.transport.drivers import aiokafka as driver
 
 from adapters.kafka.consumer import BatchConsumer
@@ -17,6 +18,10 @@ class BatchProducer(driver.Producer):
     """Waits for all in-sync replicas, and never repeats a batch where the broker can tell repeats apart."""
 
     app: BatchApp
+
+    def client(self) -> AIOKafkaProducer:
+        """The client that sends."""
+        return self._ensure_producer()
 
     def _settings_extra(self) -> Mapping[str, Any]:
         settings = self.app.kafka

@@ -26,8 +26,11 @@ log = logging.getLogger(__name__)
 
 
 class Watchdog:
-    """Knows four ways of standing still: the loop does not run, the worker is outside its group, it lags and does not
-    commit, or it was asked to stop and does not. Each has a deadline. The state of all tasks goes to stderr."""
+    """Knows four ways of standing still, each with its deadline.
+
+    The loop does not run, the worker is outside its group, it lags and does not commit, or it was asked to stop and
+    does not. The state of all tasks goes to stderr.
+    """
 
     def __init__(self, app: BatchApp, thread: BatchConsumerThread) -> None:
         self._app, self._consumer_thread = app, thread
