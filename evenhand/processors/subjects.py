@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from evenhand.codec import decoder, encode
+from evenhand.codec import encode
 from evenhand.epochs import first_epoch_after, last_closed_epoch
 from evenhand.events import ControlChanged
 from evenhand.experiments.experiment import Experiment
@@ -59,7 +59,7 @@ class Subjects:
         reached: dict[str, int] = {}
         for key, value in rows:
             if key.startswith(CONTROL_ROW):
-                heard = decoder(Heard).decode(value)
+                heard = msgspec.json.decode(value, type=Heard)
                 self._heard[heard.control.id] = heard
             elif key.startswith(NEXT_ROW):
                 reached[key.removeprefix(NEXT_ROW).decode()] = int(value)
