@@ -57,15 +57,20 @@ def kill(groups: dict[int, str | None]) -> None:
     """End every process of the groups."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         for group, known in list(groups.items()):
-            try:
-                if started(group) not in (None, known):
-                    raise ProcessLookupError
-                os.killpg(group, number)
-            except (ProcessLookupError, PermissionError):
+            if started(group) not in (None, known) or not signalled(group, number):
                 del groups[group]
         if not groups:
             return
         time.sleep(_GRACE_S)
+
+
+def signalled(group: int, number: signal.Signals) -> bool:
+    """Signal the group. False if there is none any more, or it is not ours."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.client import ConnectionGroup
+from aiokafka.errors import IllegalGenerationError, UnknownMemberIdError
+from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from adapters import processes
@@ -249,7 +252,7 @@ async def test_a_group_goes_on_where_it_committed(here: KafkaSettings) -> None:
 
 
 async def test_members_share_the_partitions(here: KafkaSettings) -> None:
-    """Two members have all partitions and none twice; when one leaves, the other has all."""
+    """Two members have all partitions and none twice; a past generation commits nothing; who stays gets all."""
     topic = await make_topic(here, "shared", partitions=4)
     every = {TopicPartition(topic, number) for number in range(4)}
     common = {"group_id": here.topic("group"), "session_timeout_ms": SESSION_MS, "heartbeat_interval_ms": 300}
@@ -258,6 +261,8 @@ async def test_members_share_the_partitions(here: KafkaSettings) -> None:
         async with consumer(here, topic, **common) as two:
             await _until(lambda: len(one.assignment()) == 2 == len(two.assignment()))
             assert one.assignment() | two.assignment() == every
+            assert await _commit(one, generation=0) == 0
+            assert await _commit(one, generation=-1) in {IllegalGenerationError.errno, UnknownMemberIdError.errno}
         await _until(lambda: one.assignment() == every)
 
 
@@ -275,6 +280,25 @@ async def test_a_dead_members_partitions_go_to_the_others(here: KafkaSettings, t
         await _until(lambda: len(survivor.assignment()) == 2, 4 * SESSION_MS / 1000)
 
 
+async def _commit(member: AIOKafkaConsumer, *, generation: int) -> int:
+    """Commit for a member as if its generation were so much greater, and return the error code."""
+    coordinator = member._coordinator
+    place = min(member.assignment())
+    answer = await member._client.send(
+        coordinator.coordinator_id,
+        OffsetCommitRequest(
+            coordinator.group_id,
+            coordinator.generation + generation,
+            coordinator.member_id,
+            OffsetCommitRequest.DEFAULT_RETENTION_TIME,
+            [(place.topic, [(place.partition, 0, "")])],
+        ),
+        group=ConnectionGroup.COORDINATION,
+    )
+    ((_, ((_, code),)),) = answer.topics
+    return int(code)
+
+
 async def _take(client: AIOKafkaConsumer, count: int) -> list[ConsumerRecord]:
     found: list[ConsumerRecord] = []
     async with asyncio.timeout(40):
@@ -286,5 +310,5 @@ async def _take(client: AIOKafkaConsumer, count: int) -> list[ConsumerRecord]:
 
 async def _until(condition: Callable[[], bool], within_s: float = 40.0) -> None:
     async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 - what we wait for is in another process
+        while not condition():
             await asyncio.sleep(0.05)
