@@ -23,7 +23,7 @@ from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from adapters import processes
 from adapters.errors import DependencyUnavailable, InvalidSetting
 from adapters.kafka.broker import Broker, Kind, start_broker
-from adapters.kafka.capabilities import Capabilities, probe
+from adapters.kafka.capabilities import EMBEDDED, EVERYTHING, Capabilities, probe
 from adapters.kafka.settings import KafkaSettings
 from tests.contracts.broker_measures import MEASURES, OLD_MS, consumer, make_topic, producer, read, write_batch
 
@@ -96,6 +96,14 @@ async def test_it_can_do_what_it_declares_and_no_more(here: KafkaSettings, capab
 def test_each_capability_is_measured() -> None:
     """`durable` has a test of its own: it takes a restart."""
     assert {field.name for field in fields(Capabilities)} == {*MEASURES, "durable"}
+
+
+def test_the_documented_table_is_the_declared_one() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "adr" / "0003-brokers.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in text.splitlines() if line.startswith("| `")]
+    assert {name.strip("`"): (kafka == "yes", embedded == "yes") for name, kafka, embedded in rows} == {
+        field.name: (getattr(EVERYTHING, field.name), getattr(EMBEDDED, field.name)) for field in fields(Capabilities)
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)
