@@ -3,8 +3,11 @@
 Needs Apache Kafka (KAFKA_HOME); the embedded broker has no such listeners.
 """
 
+import asyncio
 import dataclasses
+import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from adapters.kafka.kafka_home import start_kafka
 from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.topics import ensure_topics
 from evenhand.errors import EvenhandError
-from evenhand.topics import Topic
+from evenhand.topics import DEAD_LETTERS, OUTCOMES, Topic, every_topic
 from tests.contracts.broker_measures import consumer, producer
 
 pytestmark = [
@@ -29,7 +32,7 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 
-USER, PASSWORD = "ada", "right"
+USER, PASSWORD = "ada", "right-canary"
 PROTOCOLS = ("SASL_PLAINTEXT", "SASL_SSL", "SSL")
 PLAIN = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
 SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
@@ -162,3 +165,27 @@ async def test_an_address_without_a_broker_is_named() -> None:
     place = f"127.0.0.1:{processes.free_port()}"
     with pytest.raises(DependencyUnavailable, match=f"KAFKA_BOOTSTRAP_SERVERS={place}"):
         await check_connection(KafkaSettings(bootstrap_servers=place))
+
+
+async def test_a_whole_worker_runs_behind_a_password_and_tls(secured: Secured, tmp_path: Path) -> None:
+    """Consumer, producer, state and checks at start: what the worker cannot read comes back as a dead letter."""
+    settings = secured.settings("SASL_SSL", topic_prefix="whole.")
+    await ensure_topics(settings, every_topic())
+    worker = processes.start(
+        "a worker",
+        [sys.executable, "-m", "faust", "-A", "agents.app", "worker", "-l", "warn", "--without-web"],
+        log=tmp_path / "worker.log",
+        env={**os.environ, **settings.environment(), "EVENHAND_HOME": str(tmp_path)},
+        cwd=Path(__file__).parents[2],
+    )
+    try:
+        async with producer(settings) as client:
+            await client.send_and_wait(settings.topic(OUTCOMES), b"garbage", partition=3)
+        async with asyncio.timeout(60), consumer(settings, settings.topic(DEAD_LETTERS)) as client:
+            letter = await client.getone()
+    except TimeoutError:
+        pytest.fail(worker.log_tail(60))
+    finally:
+        worker.stop()
+    assert json.loads(letter.value)["topic"] == OUTCOMES
+    assert PASSWORD not in (tmp_path / "worker.log").read_text()
