@@ -140,7 +140,7 @@ def identity(pid: int) -> str | None:
     except OSError:
         if sys.platform == "linux":
             return None
-        shown = subprocess.run(  # noqa: S603 - fixed command, integer argument
+        shown = subprocess.run(
             ["/bin/ps", "-o", "lstart=", "-p", str(int(pid))], capture_output=True, text=True, check=False
         )
         return shown.stdout.strip() or None

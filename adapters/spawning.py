@@ -6,6 +6,7 @@
   told of when the pipe closes. It also gets the children's own children.
 """
 
+import atexit
 import contextlib
 import ctypes
 import os
@@ -31,6 +32,7 @@ class Spawner:
         self._owner = 0
         self._prctl = _find_prctl()
         self._made: list[subprocess.Popen[bytes]] = []  # whoever drops a child leaves no zombie
+        atexit.register(self._leave_all)
 
     def spawn(
         self, argv: list[str], out: IO[bytes], env: Mapping[str, str] | None, cwd: Path | None, *, detach: bool
@@ -45,7 +47,7 @@ class Spawner:
                     os._exit(1)
 
         def make() -> "subprocess.Popen[bytes]":
-            return subprocess.Popen(  # noqa: S603 - callers pass argument lists of their own making
+            return subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -69,6 +71,10 @@ class Spawner:
                 self._owner = parent
             self._work.put((make, done))
         return done.result()
+
+    def _leave_all(self) -> None:
+        for process in self._made:
+            _leave(process)
 
     @staticmethod
     def _run(
@@ -94,7 +100,7 @@ class Reaper:
         """Have the group killed when we are gone."""
         with self._lock:
             if self._owner != os.getpid():
-                self._process = subprocess.Popen(  # noqa: S603 - our own file
+                self._process = subprocess.Popen(
                     [sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py")), str(os.getpid())],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
@@ -102,6 +108,7 @@ class Reaper:
                     start_new_session=True,
                 )
                 self._owner = os.getpid()
+                atexit.register(_leave, self._process)
             self._tell(f"+{pid}\n")
 
     def forget(self, pid: int) -> None:
@@ -125,6 +132,14 @@ def _find_prctl() -> Callable[..., int] | None:
     except (OSError, AttributeError):
         return None
     return prctl
+
+
+def _leave(process: "subprocess.Popen[bytes]") -> None:
+    """Tell a Popen that nobody waits for its process any more, which it would complain of when we end."""
+    if process.stdin is not None:
+        process.stdin.close()
+    if process.poll() is None:
+        process.returncode = 0
 
 
 spawner = Spawner()

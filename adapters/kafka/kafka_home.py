@@ -125,7 +125,7 @@ def _format(home: Path, configuration: Path, env: Mapping[str, str], arguments: 
     # The first byte is fixed: an id that began with "-" would be taken for an option.
     cluster = base64.urlsafe_b64encode(b"e" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
     script = home / "bin" / "kafka-storage.sh"
-    done = subprocess.run(  # noqa: S603 - the distribution that the user named
+    done = subprocess.run(
         [script, "format", "--standalone", "-t", cluster, "-c", configuration.name, *arguments],
         env=dict(env), cwd=configuration.parent, capture_output=True, text=True, check=False, timeout=_DEADLINE_S,
     )  # fmt: skip
