@@ -128,9 +128,7 @@ class Users:
             yield int(outcome.time + plot.wait_ms + 2 * HOUR_MS + jitter)
         elif fate < plot.lost_fraction + plot.late_fraction:  # an hour more: ticks come once an hour
             longest = max(0, min(12 * HOUR_MS, plot.wait_ms - plot.grace_ms - 5 * HOUR_MS))
-            yield int(
-                outcome.time + plot.grace_ms + HOUR_MS + self._draw("late", outcome.id) * longest + jitter
-            )
+            yield int(outcome.time + plot.grace_ms + HOUR_MS + self._draw("late", outcome.id) * longest + jitter)
         else:
             yield from self._arrivals(outcome.id, outcome.time)
 

@@ -116,5 +116,7 @@ def read(data: Path, endpoint: Endpoint) -> Candles:
     """Candles of the model's own length."""
     candles = read_candles(data)
     if candles.interval_ms != HOUR_MS or endpoint.horizon_s * 1000 != HOUR_MS:
-        raise InvalidConfiguration(f"{data}: candles of {candles.interval_ms // 60_000} minutes; the demo takes hourly ones")
+        raise InvalidConfiguration(
+            f"{data}: candles of {candles.interval_ms // 60_000} minutes; the demo takes hourly ones"
+        )
     return candles

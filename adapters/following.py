@@ -1,0 +1,89 @@
+"""Follows one model through a log: its evidence, its decisions, and the books of attribution, as they grow."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from adapters.kafka.changelog import Loaded
+from adapters.kafka.log_reader import LogReader, log_reader
+from adapters.kafka.settings import KafkaSettings
+from adapters.loop_state import added
+from evenhand.envelope import NEVER
+from evenhand.judgement import Judgement
+from evenhand.processors.attribution import COUNTS_ROW, Counts
+from evenhand.processors.in_band import TICKS_ROW
+from evenhand.topics import DECISIONS, EVIDENCE, state_topic
+
+ATTRIBUTION = state_topic("attribution").name
+
+
+class Follower:
+    """What is known so far. `changed` is set whenever there is more."""
+
+    def __init__(self, settings: KafkaSettings, judgement: Judgement) -> None:
+        self._settings, self.judgement = settings, judgement
+        self.changed = asyncio.Event()
+        self._books = {partition: Loaded() for partition in range(settings.partitions)}
+        self._ended: BaseException | None = None
+
+    @property
+    def counts(self) -> Counts:
+        """The books, over all partitions."""
+        total = Counts()
+        for loaded in self._books.values():
+            if COUNTS_ROW in loaded.rows:
+                total = added(total, msgspec.json.decode(loaded.rows[COUNTS_ROW][0], type=Counts))
+        return total
+
+    @property
+    def watermark(self) -> int:
+        """How far event time has come everywhere in attribution."""
+        least = []
+        for loaded in self._books.values():
+            ticks = loaded.rows.get(TICKS_ROW)
+            least.append(min(msgspec.json.decode(ticks[0], type=dict[str, int]).values()) if ticks else NEVER)
+        return min(least)
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Wait until there is more; False if there was nothing for so long."""
+        if self._ended is not None:
+            raise self._ended
+        try:
+            await asyncio.wait_for(self.changed.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        self.changed.clear()
+        return True
+
+    async def follow(self, reader: LogReader) -> None:
+        """Read for ever."""
+        try:
+            places = await reader.places(EVIDENCE, DECISIONS, ATTRIBUTION)
+            async with contextlib.aclosing(reader.read(await reader.beginnings(places))) as records:
+                async for record in records:
+                    topic = self._settings.bare(record.topic)
+                    if topic == EVIDENCE:
+                        self.judgement.hear_report(record.value or b"")
+                    elif topic == DECISIONS:
+                        self.judgement.hear_decision(record.value or b"")
+                    else:
+                        self._books[record.partition].take(record)
+                    self.changed.set()
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits
+            self._ended = error
+            self.changed.set()
+
+
+@contextlib.asynccontextmanager
+async def following(settings: KafkaSettings, judgement: Judgement) -> AsyncIterator[Follower]:
+    """A follower that reads in the background."""
+    async with log_reader(settings) as reader:
+        follower = Follower(settings, judgement)
+        task = asyncio.create_task(follower.follow(reader), name="follow")
+        try:
+            yield follower
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,86 @@
+"""Plays a play on a stage: appends what comes next, and waits for decisions where the play does."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from adapters.errors import DependencyUnavailable
+from adapters.following import Follower, following
+from adapters.stage import Stage
+from evenhand.demonstration.play import Play
+from evenhand.epochs import last_closed_epoch
+from evenhand.events import DecisionMade
+from evenhand.processors.attribution import Counts
+
+HOURS_AT_ONCE = 12
+STALLED_S = 120.0
+_LOOK_S = 0.5
+
+
+class Standing(NamedTuple):
+    """Where a performance stands."""
+
+    hours: int
+    of_hours: int
+    counts: Counts
+    decisions: list[DecisionMade]
+    killed: int
+
+
+class Performance(msgspec.Struct):
+    """What came of it."""
+
+    counts: Counts
+    records: int
+    wall_s: float
+    killed: int
+
+
+async def perform(play: Play, stage: Stage, tell: Callable[[Standing], None], kills: int = 0) -> Performance:
+    """Play to the end, until every wait is over and every epoch that the ticks close is judged."""
+    began, records = time.monotonic(), 0
+    at = [len(play.hours) * (number + 1) // (kills + 1) for number in range(kills)]
+    async with following(stage.settings, play.judgement) as follower:
+
+        def stand() -> None:
+            tell(Standing(play.told, len(play.hours), follower.counts, play.judgement.decisions(), stage.killed))
+
+        while not play.is_over:
+            stage.tend()
+            while at and play.told >= at[0]:
+                at.pop(0)
+                stage.kill(len(at))
+            appended = play.next(HOURS_AT_ONCE)
+            if appended:
+                records += await stage.write.append(appended)
+            else:
+                await _more(follower, stage, f"a decision about epoch {play.must_be_judged}")
+            stand()
+        while not _is_done(play, follower):
+            await _more(follower, stage, "the last epochs and waits to end")
+            stand()
+        return Performance(follower.counts, records, time.monotonic() - began, stage.killed)
+
+
+def _is_done(play: Play, follower: Follower) -> bool:
+    if follower.watermark < play.last_tick:
+        return False
+    experiment = play.current.served.experiment
+    if experiment is None:
+        return True
+    last = last_closed_epoch(play.last_tick, experiment.epoch_s, experiment.grace_s)
+    return play.judgement.through(experiment.name) >= last
+
+
+async def _more(follower: Follower, stage: Stage, what: str) -> None:
+    """Wait until something was read; workers that die meanwhile are started again."""
+    until = time.monotonic() + STALLED_S
+    while not await follower.wait(_LOOK_S):
+        stage.tend()
+        if time.monotonic() > until:
+            raise DependencyUnavailable(
+                f"nothing has come for {STALLED_S:g} s while waiting for {what}; the workers' logs end with:\n"
+                f"{stage.complaint()}"
+            )
