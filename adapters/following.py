@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from adapters.errors import DependencyUnavailable
 from adapters.kafka.changelog import Loaded
 from adapters.kafka.log_reader import LogReader, log_reader
 from adapters.kafka.settings import KafkaSettings
 from adapters.loop_state import added
+from adapters.stage import Stage
 from evenhand.envelope import NEVER
 from evenhand.judgement import Judgement
 from evenhand.processors.attribution import COUNTS_ROW, Counts
@@ -17,6 +19,8 @@ from evenhand.processors.in_band import TICKS_ROW
 from evenhand.topics import DECISIONS, EVIDENCE, state_topic
 
 ATTRIBUTION = state_topic("attribution").name
+STALLED_S = 120.0
+_LOOK_S = 0.5
 
 
 class Follower:
@@ -87,3 +91,16 @@ async def following(settings: KafkaSettings, judgement: Judgement) -> AsyncItera
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+async def wait_for(what: str, follower: Follower, stage: Stage) -> None:
+    """Wait until something was read; workers that die meanwhile are started again."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + STALLED_S
+    while not await follower.wait(_LOOK_S):
+        stage.tend()
+        if loop.time() > until:
+            raise DependencyUnavailable(
+                f"nothing has come for {STALLED_S:g} s while waiting for {what}; the workers' logs end with:\n"
+                f"{stage.complaint()}"
+            )

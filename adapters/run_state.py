@@ -52,6 +52,8 @@ class RunState(msgspec.Struct, kw_only=True):
     redis: str = ""
     environment: dict[str, str] = {}
     children: dict[str, Kept] = {}
+    workers: dict[str, int] = {}
+    """The name of each worker, whether it runs now or not, and how often it was started again."""
 
     def alive(self) -> bool:
         """Whether the supervisor runs."""

@@ -4,30 +4,26 @@ The demo and every replay play on one. Whoever opens it writes the requests, the
 (EVENHAND_CONTROLS=given); live topics are never touched.
 """
 
-import asyncio
 import contextlib
-import logging
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 from adapters import processes
 from adapters.errors import DependencyUnavailable
 from adapters.kafka.appending import Appender, appender
-from adapters.kafka.broker import Broker
+from adapters.kafka.deleting import delete_all
 from adapters.kafka.settings import KafkaSettings
-from adapters.kafka.topics import admin, ensure_topics
+from adapters.kafka.topics import ensure_topics
+from adapters.loop_state import group
 from adapters.service import Service
 from evenhand.topics import every_topic
 
 _TRIES = 4
 _WORKER_GRACE_S = 10.0
-_DELETE_S = 20.0
-log = logging.getLogger(__name__)
 
 
 class Stage:
@@ -61,24 +57,30 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def stage(
-    broker: Broker, home: Path, *, prefix: str, workers: int, environment: Mapping[str, str], root: Path,
+    settings: KafkaSettings,
+    home: Path,
+    *,
+    models_home: Path,
+    workers: int,
+    environment: Mapping[str, str],
+    root: Path,
     say: Callable[[str], None],
-) -> AsyncIterator[Stage]:  # fmt: skip
-    """Topics and workers. `environment` is what the workers get besides the broker, `root` where `agents` lies.
+) -> AsyncIterator[Stage]:
+    """Topics and workers. Logs go to `home`, models lie under `models_home`, `agents` lies in `root`.
 
-    Topics that are ours alone (those under a prefix) are deleted at the end, with their consumer group's offsets, where
-    the broker can.
+    `environment` is what the workers get besides. Topics under a prefix are deleted at the end, and their consumer
+    group; without one the broker must be ours alone, and ends with us.
     """
-    settings = replace(
-        KafkaSettings.from_environment({**environment, **broker.environment()}),
-        topic_prefix=prefix, known_capabilities=broker.capabilities,
-    )  # fmt: skip
     say("creating the topics")
     await ensure_topics(settings, every_topic())
     given = {
-        **environment, **settings.environment(), "EVENHAND_TOPIC_PREFIX": prefix, "EVENHAND_HOME": str(home),
-        "EVENHAND_CONTROLS": "given", "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
+        **environment,
+        **settings.environment(),
+        "EVENHAND_TOPIC_PREFIX": settings.topic_prefix,
+        "EVENHAND_HOME": str(models_home),
+        "EVENHAND_CONTROLS": "given",
+        "OMP_NUM_THREADS": "1",
+    }
     services = [_worker(f"worker-{number + 1}", home, given, root) for number in range(workers)]
     try:
         say(f"starting {workers} worker{'s' if workers > 1 else ''}")
@@ -89,8 +91,8 @@ async def stage(
     finally:
         with ThreadPoolExecutor(len(services)) as pool:
             list(pool.map(lambda service: service.stop(_WORKER_GRACE_S), services))
-        if prefix and broker.alive():
-            await _delete(settings)
+        if settings.topic_prefix:
+            await delete_all(settings, group(settings))
 
 
 def _worker(name: str, home: Path, environment: Mapping[str, str], root: Path) -> Service:
@@ -101,14 +103,3 @@ def _worker(name: str, home: Path, environment: Mapping[str, str], root: Path) -
         return processes.start(name, command, log=home / "log" / f"{name}.log", env=mine, cwd=root)
 
     return Service(name, start)
-
-
-async def _delete(settings: KafkaSettings) -> None:
-    """The topics of this prefix. A group without members and topics goes by itself, as its offsets expire."""
-    try:
-        async with asyncio.timeout(_DELETE_S), admin(settings) as client:
-            names = [name for name in await client.list_topics() if name.startswith(settings.topic_prefix)]
-            if names:
-                await client.delete_topics(names)
-    except (TimeoutError, DependencyUnavailable) as error:
-        log.warning("topics with the prefix %s are left behind: %s", settings.topic_prefix, error)

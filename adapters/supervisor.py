@@ -255,6 +255,9 @@ class Supervisor:
             for child in list(self._steps):
                 kept[child.name] = Kept(child.name, child.pid, child.identity, str(child.log))
             self._state.children = kept
+            self._state.workers = {
+                name: self._services[name].restarts if name in self._services else 0 for name in self._worker_names
+            }
             write_json(state_path(self._home), self._state)
             self._told(self._state)
 

@@ -27,15 +27,15 @@ def rfc3339(time_ms: int) -> str:
     return f"{_second(time_ms // 1000)}.{time_ms % 1000:03d}Z"
 
 
+@lru_cache(maxsize=1024)
+def _attributes(event_type: str, source: str) -> tuple[tuple[str, bytes], tuple[str, bytes], tuple[str, bytes]]:
+    return ("ce_specversion", b"1.0"), ("ce_type", event_type.encode()), ("ce_source", source.encode())
+
+
 def cloud_headers(event_type: str, event_id: str, source: str, time_ms: int) -> Headers:
     """The CloudEvents attributes of an event."""
-    return [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", event_id.encode()),
-        ("ce_type", event_type.encode()),
-        ("ce_source", source.encode()),
-        ("ce_time", rfc3339(time_ms).encode()),
-    ]
+    version, kind, origin = _attributes(event_type, source)
+    return [version, ("ce_id", event_id.encode()), kind, origin, ("ce_time", rfc3339(time_ms).encode())]
 
 
 def header(record: Record, name: str) -> bytes | None:

@@ -29,7 +29,7 @@ Features = (
 )
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type", tag=True):
     """What every event has: `type` (its class name), `id`, `time`, `key`."""
 
     id: Id
@@ -82,7 +82,7 @@ class MetricObserved(Event, frozen=True, kw_only=True, omit_defaults=True):
     request_id: Request | None = None
 
 
-class Served(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Served(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a served model is configured to do: the answer of `commands.v1` to the file `config/`.
 
     `champion` is the version that serves outside experiments. An outcome may take `wait_s` seconds.
@@ -135,7 +135,7 @@ class ControlChanged(Event, frozen=True, kw_only=True, omit_defaults=True):
 # What the loop writes
 
 
-class Arm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Arm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A variant that predicts on a request without being served."""
 
     variant: Text
@@ -156,7 +156,7 @@ class RequestAssigned(Event, frozen=True, kw_only=True, omit_defaults=True):
     grace_s: int = 60
 
 
-class ShadowPrediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ShadowPrediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a variant in shadow would have answered; no values where it failed."""
 
     variant: Text
@@ -191,7 +191,7 @@ class PredictionMade(Event, frozen=True, kw_only=True, omit_defaults=True):
     grace_s: int = 60
 
 
-class ShadowValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ShadowValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A shadow's value beside a scored prediction; None where it failed."""
 
     variant: Text
@@ -217,7 +217,7 @@ class PredictionScored(Event, frozen=True, kw_only=True, omit_defaults=True):
     shadows: tuple[ShadowValue, ...] = ()
 
 
-class Moments(msgspec.Struct, frozen=True, array_like=True):
+class Moments(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Count, mean, and sum of squared deviations of a metric: [n, mean, m2]."""
 
     n: int = 0
@@ -225,7 +225,7 @@ class Moments(msgspec.Struct, frozen=True, array_like=True):
     m2: float = 0.0
 
 
-class VariantEvidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class VariantEvidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Sums of one variant. Counts are of requests; the moments are of clusters, whatever the number of requests.
 
     `losses` are the variant's own, `paired` the differences to the champion on the same clusters (negative: better).
@@ -267,7 +267,7 @@ class MetricReported(Event, frozen=True, kw_only=True, omit_defaults=True):
     counts: dict[str, int] = {}
 
 
-class VariantPosterior(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class VariantPosterior(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What is believed of a challenger against the champion; differences in the unit of the success metric."""
 
     clusters: int

@@ -11,73 +11,29 @@ from typing import Any
 
 import msgspec
 
-from evenhand.codec import decoder, digest, encode, stable_id
-from evenhand.envelope import NEVER, cloud_headers, float_header, integer_header
-from evenhand.epochs import delay_ms
-from evenhand.events import (
-    ControlChanged,
-    MetricObserved,
-    OutcomeObserved,
-    PredictionMade,
-    PredictionScored,
-    ShadowValue,
-    Ticked,
-)
+from evenhand.codec import decoder
+from evenhand.events import ControlChanged, MetricObserved, OutcomeObserved, PredictionMade, Ticked
 from evenhand.processors.base import Output, Processor, Record, Row
 from evenhand.processors.in_band import InBand, passed_on
 from evenhand.processors.index import Index
+from evenhand.processors.pairs import (
+    SOURCE,
+    Outcome,
+    Prediction,
+    is_late,
+    is_preferred,
+    outcome_of,
+    pack,
+    prediction_of,
+    scored_row,
+    unpack_outcome,
+    unpack_prediction,
+)
 from evenhand.processors.slabs import DEAD, MATURED, PENDING, Entry, Slabs
 from evenhand.topics import METRICS, OBSERVATIONS, OUTCOMES, PREDICTIONS, SCORED
 
-SOURCE = "/evenhand/attribution"
 COUNTS_ROW = b"counts"
 WAIT_ROW = b"longest_wait_ms"
-
-
-class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What attribution keeps of a PredictionMade. One with an error has no values and waits for nothing."""
-
-    request_id: str
-    key: str
-    time: int
-    seen_at: int
-    response_time_ms: float | None
-    model: str
-    experiment: str | None
-    variant: str
-    version: str
-    clusters: tuple[str, ...]
-    target_times: tuple[int, ...]
-    values: tuple[float, ...]
-    shadows: tuple[tuple[str, str, tuple[float, ...]], ...]
-    wait_ms: int
-    grace_ms: int
-    fingerprint: str
-
-
-class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What attribution keeps of an OutcomeObserved."""
-
-    id: str
-    key: str
-    time: int
-    seen_at: int
-    value: float
-    request_id: str | None
-    step: int
-    target_time: int | None
-
-    @property
-    def address(self) -> str:
-        """What it answers."""
-        if self.request_id is not None:
-            return f"{self.request_id}\x1f{self.step}"
-        return f"{self.key}\x1e{self.target_time}"
-
-
-_PREDICTION = msgspec.msgpack.Decoder(Prediction)
-_OUTCOME = msgspec.msgpack.Decoder(Outcome)
-_pack = msgspec.msgpack.Encoder().encode
 
 
 class Counts(msgspec.Struct):
@@ -131,10 +87,10 @@ class Attribution(Processor):
         self.outcomes.load(every, self.in_band.watermark.value)
         for address, data, flags in self.predictions.live():
             if flags[0] != DEAD:
-                self._index_prediction(_PREDICTION.decode(data), address)
+                self._index_prediction(unpack_prediction(data), address)
         for address, data, flags in self.outcomes.live():
             if flags[0] != DEAD:
-                self.by_address.add(_OUTCOME.decode(data).address, address)
+                self.by_address.add(unpack_outcome(data).address, address)
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         yield from self.in_band.rows()
@@ -192,7 +148,7 @@ class Attribution(Processor):
     def _take_predictions(self, run: list[tuple[Record, PredictionMade]], watermark: int, rows: list[Row]) -> None:
         fresh: dict[str, Prediction] = {}
         for record, event in run:
-            prediction = _kept(record, event)
+            prediction = prediction_of(record, event)
             if max(watermark, prediction.seen_at) > prediction.time + prediction.wait_ms:
                 self.counts.expired += 1
                 continue
@@ -202,7 +158,7 @@ class Attribution(Processor):
                 address, other = self._known(prediction)
             if other is not None:
                 self.counts.duplicates += 1
-                if not _preferred(prediction, other):
+                if not is_preferred(prediction, other):
                     continue
                 self._forget(address, other)
             fresh[prediction.request_id] = prediction
@@ -212,14 +168,14 @@ class Attribution(Processor):
                 self.counts.errors += 1
         predictions = list(fresh.values())
         addresses = self.predictions.add(
-            Entry(p.time + p.wait_ms, max(1, len(p.values)), _pack(p)) for p in predictions
+            Entry(p.time + p.wait_ms, max(1, len(p.values)), pack(p)) for p in predictions
         )
         for prediction, address in zip(predictions, addresses, strict=True):
             self._index_prediction(prediction, address)
             for step in range(len(prediction.values)):
-                winner = self._winner(prediction, step + 1)
+                winner = self._winner(prediction, step)
                 if winner is not None:
-                    self._score(prediction, address, step, winner[1], rows)
+                    self._score(prediction, address, step, winner, rows)
 
     def _index_prediction(self, prediction: Prediction, address: int) -> None:
         self.by_request.add(prediction.request_id, address)
@@ -228,7 +184,7 @@ class Attribution(Processor):
 
     def _known(self, prediction: Prediction) -> tuple[int | None, Prediction | None]:
         for address in self.by_request.find(prediction.request_id):
-            other = _PREDICTION.decode(self.predictions.data(address))
+            other = unpack_prediction(self.predictions.data(address))
             if other.request_id == prediction.request_id:
                 return address, other
         return None, None
@@ -244,8 +200,8 @@ class Attribution(Processor):
         if set(self.predictions.flags(address)) == {MATURED}:
             self.counts.matured -= 1
         for step in range(len(prediction.values)):
-            winner = self._winner(prediction, step + 1)
-            if winner is not None and _is_late(prediction, winner[1]):
+            winner = self._winner(prediction, step)
+            if winner is not None and is_late(prediction, winner[1]):
                 self.counts.late -= 1
         for step in range(max(1, len(prediction.values))):
             self.predictions.flag(address + step, DEAD)
@@ -264,16 +220,10 @@ class Attribution(Processor):
             if type(event) is not OutcomeObserved:
                 self.counts.metrics += 1
                 continue
-            seen_at = integer_header(record, "seen_at")
-            fresh.append(
-                Outcome(
-                    event.id, event.key, event.time, seen_at, event.value,
-                    event.request_id, event.step or 1, event.target_time,
-                )
-            )  # fmt: skip
+            fresh.append(outcome_of(record, event))
         fresh = [outcome for outcome in fresh if self._lives(outcome, watermark)]
         addresses = self.outcomes.add(
-            Entry(outcome.time + self.longest_wait_ms, 1, _pack(outcome)) for outcome in fresh
+            Entry(outcome.time + self.longest_wait_ms, 1, pack(outcome)) for outcome in fresh
         )
         for outcome, address in zip(fresh, addresses, strict=True):
             self._take_outcome(outcome, address, rows)
@@ -284,43 +234,43 @@ class Attribution(Processor):
         self.counts.expired += 1
         return False
 
-    def _take_outcome(self, outcome: Outcome, address: int, rows: list[Row]) -> None:
-        rivals = self._outcomes_at(outcome.address)
-        before = {slot: self._winner(prediction, step + 1) for slot, step, prediction in self._answered_by(outcome)}
-        copy = next(((place, other) for place, other in rivals if other.id == outcome.id), None)
+    def _take_outcome(self, outcome: Outcome, place: int, rows: list[Row]) -> None:
+        rivals, answered = self._outcomes_at(outcome.address), self._answered_by(outcome)
+        before = [self._winner(prediction, step) for _, step, prediction in answered]
+        copy = next(((at, other) for at, other in rivals if other.id == outcome.id), None)
         if copy is not None:
             self.counts.duplicates += 1
             if outcome.seen_at >= copy[1].seen_at:
-                self.outcomes.flag(address, DEAD)
+                self.outcomes.flag(place, DEAD)
                 return
             self.outcomes.flag(copy[0], DEAD)
             self.by_address.remove(outcome.address, copy[0])
         else:
             self.counts.outcomes += 1
             self.counts.conflicting += bool(rivals)
-        self.by_address.add(outcome.address, address)
-        for slot, step, prediction in self._answered_by(outcome):
-            winner, old = self._winner(prediction, step + 1), before[slot]
+        self.by_address.add(outcome.address, place)
+        for (slot, step, prediction), old in zip(answered, before, strict=True):
+            winner = self._winner(prediction, step)
             if winner is None or winner[1].id != outcome.id:
                 continue
             if old is not None:
-                was_late = _is_late(prediction, old[1])
-                if old[1].id == outcome.id and was_late == _is_late(prediction, outcome):
+                was_late = is_late(prediction, old[1])
+                if old[1].id == outcome.id and was_late == is_late(prediction, outcome):
                     continue
                 self.counts.late -= was_late
-            self._score(prediction, slot - step, step, outcome, rows)
+            self._score(prediction, slot - step, step, winner, rows)
 
     def _answered_by(self, outcome: Outcome) -> list[tuple[int, int, Prediction]]:
         """Slots that an outcome answers: address, step from 0, prediction."""
         found = []
         if outcome.request_id is not None:
             for address in self.by_request.find(outcome.request_id):
-                prediction = _PREDICTION.decode(self.predictions.data(address))
+                prediction = unpack_prediction(self.predictions.data(address))
                 if prediction.request_id == outcome.request_id and outcome.step <= len(prediction.values):
                     found.append((address + outcome.step - 1, outcome.step - 1, prediction))
         else:
             for slot in self.by_target.find(outcome.address):
-                prediction, step = _PREDICTION.decode(self.predictions.data(slot)), self.predictions.step(slot)
+                prediction, step = unpack_prediction(self.predictions.data(slot)), self.predictions.step(slot)
                 named = prediction.key == outcome.key and prediction.target_times[step] == outcome.target_time
                 if named and prediction.values:
                     found.append((slot, step, prediction))
@@ -329,107 +279,41 @@ class Attribution(Processor):
     def _outcomes_at(self, address: str) -> list[tuple[int, Outcome]]:
         found = []
         for place in self.by_address.find(address):
-            outcome = _OUTCOME.decode(self.outcomes.data(place))
+            outcome = unpack_outcome(self.outcomes.data(place))
             if outcome.address == address:
                 found.append((place, outcome))
         return found
 
     def _winner(self, prediction: Prediction, step: int) -> tuple[int, Outcome] | None:
-        """The outcome that counts for a step of a prediction, of those that are known now."""
-        candidates = self._outcomes_at(f"{prediction.request_id}\x1f{step}")
-        if step <= len(prediction.target_times):
-            candidates += self._outcomes_at(f"{prediction.key}\x1e{prediction.target_times[step - 1]}")
-        valid = [
-            (place, outcome)
-            for place, outcome in candidates
-            if outcome.seen_at <= prediction.time + prediction.wait_ms
-            and prediction.seen_at <= outcome.time + prediction.wait_ms
-        ]
+        """The outcome that counts for a step (from 0) of a prediction, of those that are known now, and its place."""
+        candidates = self._outcomes_at(f"{prediction.request_id}\x1f{step + 1}")
+        if step < len(prediction.target_times):
+            candidates += self._outcomes_at(f"{prediction.key}\x1e{prediction.target_times[step]}")
+        valid = [pair for pair in candidates if pair[1].may_answer(prediction)]
         if len(valid) <= 1:
             return valid[0] if valid else None
-        return min(valid, key=lambda pair: (_is_late(prediction, pair[1]), pair[1].time, pair[1].id))
+        return min(valid, key=lambda pair: (is_late(prediction, pair[1]), pair[1].time, pair[1].id))
 
-    # Pairs
-
-    def _score(self, prediction: Prediction, address: int, step: int, outcome: Outcome, rows: list[Row]) -> None:
+    def _score(
+        self, prediction: Prediction, address: int, step: int, winner: tuple[int, Outcome], rows: list[Row]
+    ) -> None:
+        place, outcome = winner
         was = self.predictions.flags(address)
         if was[step] == PENDING:
             self.predictions.flag(address + step, MATURED)
             self.counts.matured += was.count(PENDING) == 1
-        self.counts.late += _is_late(prediction, outcome)
-        for place, other in self._outcomes_at(outcome.address):
-            if other.id == outcome.id:
-                self.outcomes.flag(place, MATURED)
-        event = PredictionScored(
-            id=stable_id("scored", prediction.request_id, step + 1),
-            time=max(prediction.time, outcome.time),
-            key=prediction.key,
-            request_id=prediction.request_id,
-            model=prediction.model,
-            variant=prediction.variant,
-            version=prediction.version,
-            cluster=prediction.clusters[step] if prediction.clusters else prediction.request_id,
-            step=step + 1,
-            value=prediction.values[step],
-            outcome=outcome.value,
-            outcome_id=outcome.id,
-            delay_ms=_delay(prediction, outcome),
-            response_time_ms=prediction.response_time_ms,
-            experiment=prediction.experiment,
-            shadows=tuple(
-                [
-                    ShadowValue(variant=variant, version=version, value=values[step] if step < len(values) else None)
-                    for variant, version, values in prediction.shadows
-                ]
-            ),
-        )
-        rows.append(
-            Row(
-                prediction.key.encode(),
-                encode(event),
-                cloud_headers("PredictionScored", event.id, SOURCE, event.time),
-            )
-        )
+        self.counts.late += is_late(prediction, outcome)
+        self.outcomes.flag(place, MATURED)
+        rows.append(scored_row(prediction, step, outcome))
 
     def _expire(self) -> None:
         watermark = self.in_band.watermark.value
         for address, data, flags in self.predictions.expire(watermark):
             if flags[0] != DEAD:
-                prediction = _PREDICTION.decode(data)
+                prediction = unpack_prediction(data)
                 self.counts.never += bool(prediction.values) and PENDING in flags
                 self._unindex(prediction, address)
         for address, data, flags in self.outcomes.expire(watermark):
             if flags[0] != DEAD:
-                self.by_address.remove(_OUTCOME.decode(data).address, address)
+                self.by_address.remove(unpack_outcome(data).address, address)
                 self.counts.orphans += flags[0] == PENDING
-
-
-def _kept(record: Record, event: PredictionMade) -> Prediction:
-    return Prediction(
-        event.request_id, event.key, event.time, integer_header(record, "seen_at", NEVER),
-        float_header(record, "response_time_ms"), event.model, event.experiment, event.variant, event.version,
-        event.clusters, event.target_times, event.values,
-        tuple([(shadow.variant, shadow.version, shadow.values) for shadow in event.shadows]),
-        event.wait_s * 1000, event.grace_s * 1000, digest(record.value or b""),
-    )  # fmt: skip
-
-
-def _delay(prediction: Prediction, outcome: Outcome) -> int:
-    return max(delay_ms(prediction.seen_at, prediction.time), delay_ms(outcome.seen_at, outcome.time))
-
-
-def _is_late(prediction: Prediction, outcome: Outcome) -> bool:
-    return _delay(prediction, outcome) > prediction.grace_ms
-
-
-def _preferred(copy: Prediction, other: Prediction) -> bool:
-    """Whether a copy of a prediction takes its place: it is not late where the other is, or it is the lesser in bytes.
-
-    Where neither is late, equal copies differ in nothing that counts, and the first stays.
-    """
-    lateness = delay_ms(copy.seen_at, copy.time) > copy.grace_ms, delay_ms(other.seen_at, other.time) > other.grace_ms
-    if lateness[0] != lateness[1]:
-        return lateness[1]
-    if copy.fingerprint != other.fingerprint:
-        return copy.fingerprint < other.fingerprint
-    return lateness[0] and copy.seen_at < other.seen_at

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from adapters.errors import DependencyUnavailable
-from adapters.following import Follower, following
+from adapters.following import Follower, following, wait_for
 from adapters.stage import Stage
 from evenhand.demonstration.play import Play
 from evenhand.epochs import last_closed_epoch
@@ -15,8 +14,6 @@ from evenhand.events import DecisionMade
 from evenhand.processors.attribution import Counts
 
 HOURS_AT_ONCE = 12
-STALLED_S = 120.0
-_LOOK_S = 0.5
 
 
 class Standing(NamedTuple):
@@ -56,10 +53,10 @@ async def perform(play: Play, stage: Stage, tell: Callable[[Standing], None], ki
             if appended:
                 records += await stage.write.append(appended)
             else:
-                await _more(follower, stage, f"a decision about epoch {play.must_be_judged}")
+                await wait_for(f"a decision about epoch {play.must_be_judged}", follower, stage)
             stand()
         while not _is_done(play, follower):
-            await _more(follower, stage, "the last epochs and waits to end")
+            await wait_for("the last epochs and waits to end", follower, stage)
             stand()
         return Performance(follower.counts, records, time.monotonic() - began, stage.killed)
 
@@ -72,15 +69,3 @@ def _is_done(play: Play, follower: Follower) -> bool:
         return True
     last = last_closed_epoch(play.last_tick, experiment.epoch_s, experiment.grace_s)
     return play.judgement.through(experiment.name) >= last
-
-
-async def _more(follower: Follower, stage: Stage, what: str) -> None:
-    """Wait until something was read; workers that die meanwhile are started again."""
-    until = time.monotonic() + STALLED_S
-    while not await follower.wait(_LOOK_S):
-        stage.tend()
-        if time.monotonic() > until:
-            raise DependencyUnavailable(
-                f"nothing has come for {STALLED_S:g} s while waiting for {what}; the workers' logs end with:\n"
-                f"{stage.complaint()}"
-            )

@@ -15,6 +15,7 @@ import msgspec
 
 from adapters.configuration import config_folder, read_configuration
 from adapters.kafka.broker import Broker, start_broker
+from adapters.kafka.settings import KafkaSettings
 from adapters.run_state import home
 from adapters.stage import Stage, stage
 from evenhand.cli.demo import market
@@ -66,12 +67,20 @@ def run(options: Options, root: Path) -> Summary:
 async def _perform(options: Options, root: Path, folder: Path, broker: Broker) -> tuple[Summary, list[bytes]]:
     endpoint = read_configuration(config_folder(root)).models.endpoint(market.MODEL)
     candles = market.read(options.data, endpoint)
-    prefix = "" if broker.pid is not None else f"demo-{uuid.uuid4().hex[:8]}."
+    environment = child_environment()
+    settings = KafkaSettings.from_environment({**environment, **broker.environment()}).with_prefix(
+        "" if broker.pid is not None else f"demo-{uuid.uuid4().hex[:8]}."
+    )
     with Progress() as progress:
         async with stage(
-            broker, folder, prefix=prefix, workers=options.workers, environment=child_environment(), root=root,
+            settings,
+            folder,
+            models_home=folder,
+            workers=options.workers,
+            environment=environment,
+            root=root,
             say=progress.say,
-        ) as on:  # fmt: skip
+        ) as on:
             progress.say("training the models")
             prepared = await asyncio.to_thread(
                 market.prepare, candles, options.data.name, ModelStore(folder / "models"), endpoint, options.challenger,

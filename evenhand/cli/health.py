@@ -1,0 +1,41 @@
+"""`evenhand health worker|clock`: for the health checks of containers."""
+
+from typing import Annotated
+
+import typer
+
+from evenhand.cli import exits
+from evenhand.cli.output import complain, say
+
+KINDS = ("worker", "clock")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command; it is not listed, for it is not meant for people."""
+    app.command(hidden=True)(health)
+
+
+def health(kind: Annotated[str, typer.Argument(help="worker or clock")]) -> None:
+    """Whether a worker or the clock of this machine (or container) lives and works."""
+    from evenhand.client.checkout import root
+    from evenhand.errors import InvalidConfiguration
+
+    if kind not in KINDS:
+        raise InvalidConfiguration(f"there is no health of {kind!r}: ask for {' or '.join(KINDS)}")
+    root()
+    from adapters.beat import STALE_MS, read_beats
+    from adapters.run_state import home
+
+    reasons = []
+    for beat in read_beats(home(), kind):
+        if not beat.alive():
+            continue
+        if beat.age_ms() > STALE_MS:
+            reasons.append(f"{beat.name} has given no sign of life for {beat.age_ms() // 1000} s")
+        elif kind == "worker" and beat.generation is None:
+            reasons.append(f"{beat.name} has no partitions yet")
+        else:
+            say(f"{beat.name} is well")
+            return
+    complain("; ".join(reasons) or f"no {kind} runs here")
+    raise typer.Exit(exits.FAILED)

@@ -1,0 +1,138 @@
+"""What attribution keeps of a prediction and of an outcome, and which pairs of them count."""
+
+import msgspec
+
+from evenhand.codec import encode, stable_id
+from evenhand.envelope import NEVER, cloud_headers, float_header, integer_header
+from evenhand.epochs import delay_ms
+from evenhand.events import OutcomeObserved, PredictionMade, PredictionScored, ShadowValue
+from evenhand.processors.base import Record, Row
+
+SOURCE = "/evenhand/attribution"
+
+
+class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What attribution keeps of a PredictionMade. One with an error has no values and waits for nothing."""
+
+    request_id: str
+    key: str
+    time: int
+    seen_at: int
+    response_time_ms: float | None
+    model: str
+    experiment: str | None
+    variant: str
+    version: str
+    clusters: tuple[str, ...]
+    target_times: tuple[int, ...]
+    values: tuple[float, ...]
+    shadows: tuple[tuple[str, str, tuple[float, ...]], ...]
+    wait_ms: int
+    grace_ms: int
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What attribution keeps of an OutcomeObserved."""
+
+    id: str
+    key: str
+    time: int
+    seen_at: int
+    value: float
+    request_id: str | None
+    step: int
+    target_time: int | None
+
+    @property
+    def address(self) -> str:
+        """What it answers."""
+        if self.request_id is not None:
+            return f"{self.request_id}\x1f{self.step}"
+        return f"{self.key}\x1e{self.target_time}"
+
+    def may_answer(self, prediction: Prediction) -> bool:
+        """Whether both were seen in time: neither later than the other's time plus the model's wait."""
+        wait_ms = prediction.wait_ms
+        return self.seen_at <= prediction.time + wait_ms and prediction.seen_at <= self.time + wait_ms
+
+
+pack = msgspec.msgpack.Encoder().encode
+unpack_prediction = msgspec.msgpack.Decoder(Prediction).decode
+unpack_outcome = msgspec.msgpack.Decoder(Outcome).decode
+
+
+def prediction_of(record: Record, event: PredictionMade) -> Prediction:
+    """What is kept of a prediction."""
+    return Prediction(
+        event.request_id, event.key, event.time, integer_header(record, "seen_at", NEVER),
+        float_header(record, "response_time_ms"), event.model, event.experiment, event.variant, event.version,
+        event.clusters, event.target_times, event.values,
+        tuple([(shadow.variant, shadow.version, shadow.values) for shadow in event.shadows]),
+        event.wait_s * 1000, event.grace_s * 1000,
+    )  # fmt: skip
+
+
+def outcome_of(record: Record, event: OutcomeObserved) -> Outcome:
+    """What is kept of an outcome."""
+    return Outcome(
+        event.id, event.key, event.time, integer_header(record, "seen_at"), event.value,
+        event.request_id, event.step or 1, event.target_time,
+    )  # fmt: skip
+
+
+def pair_delay_ms(prediction: Prediction, outcome: Outcome) -> int:
+    """The greater delay of the two."""
+    return max(delay_ms(prediction.seen_at, prediction.time), delay_ms(outcome.seen_at, outcome.time))
+
+
+def is_late(prediction: Prediction, outcome: Outcome) -> bool:
+    """Whether a pair stands further behind the ticks than its model's grace: it is scored, and no evidence."""
+    return pair_delay_ms(prediction, outcome) > prediction.grace_ms
+
+
+def is_preferred(copy: Prediction, other: Prediction) -> bool:
+    """Whether a copy of a prediction takes its place: it is not late where the other is, or its answer is the lesser.
+
+    Where neither is late, equal answers differ in nothing that counts, and the first stays.
+    """
+    lateness = delay_ms(copy.seen_at, copy.time) > copy.grace_ms, delay_ms(other.seen_at, other.time) > other.grace_ms
+    if lateness[0] != lateness[1]:
+        return lateness[1]
+    mine, others = _answer(copy), _answer(other)
+    if mine != others:
+        return mine < others
+    return lateness[0] and copy.seen_at < other.seen_at
+
+
+def _answer(prediction: Prediction) -> bytes:
+    """What a prediction says, without when it was seen and how long it took."""
+    return pack(msgspec.structs.replace(prediction, seen_at=0, response_time_ms=None))
+
+
+def scored_row(prediction: Prediction, step: int, outcome: Outcome) -> Row:
+    """The PredictionScored of a step (from 0) of a prediction."""
+    event = PredictionScored(
+        id=stable_id("scored", prediction.request_id, step + 1),
+        time=max(prediction.time, outcome.time),
+        key=prediction.key,
+        request_id=prediction.request_id,
+        model=prediction.model,
+        variant=prediction.variant,
+        version=prediction.version,
+        cluster=prediction.clusters[step] if step < len(prediction.clusters) else prediction.request_id,
+        step=step + 1,
+        value=prediction.values[step],
+        outcome=outcome.value,
+        outcome_id=outcome.id,
+        delay_ms=pair_delay_ms(prediction, outcome),
+        response_time_ms=prediction.response_time_ms,
+        experiment=prediction.experiment,
+        shadows=tuple(
+            [
+                ShadowValue(variant=variant, version=version, value=values[step] if step < len(values) else None)
+                for variant, version, values in prediction.shadows
+            ]
+        ),
+    )
+    headers = cloud_headers("PredictionScored", event.id, SOURCE, event.time)
+    return Row(prediction.key.encode(), encode(event), headers)
