@@ -94,7 +94,9 @@ def read_contents(folder: Path) -> Contents:
     try:
         contents = msgspec.json.decode(path.read_bytes(), type=Contents)
     except OSError as error:
-        raise EvenhandError(f"{folder} is no export: {path} cannot be read ({error.strerror}); make one with `evenhand topics export`") from error
+        raise EvenhandError(
+            f"{folder} is no export: {path} cannot be read ({error.strerror}); make one with `evenhand topics export`"
+        ) from error
     except msgspec.DecodeError as error:
         raise EvenhandError(f"{path} is damaged: {error}") from error
     if contents.format != FORMAT:

@@ -81,7 +81,11 @@ async def books(reader: LogReader) -> Counts:
     while left:
         tails = await reader.last(left, count)
         for place in list(left):
-            rows = [(read_term(record.headers), record.offset, record.value) for record in tails[place] if record.key == COUNTS_ROW]
+            rows = [
+                (read_term(record.headers), record.offset, record.value)
+                for record in tails[place]
+                if record.key == COUNTS_ROW
+            ]
             if rows:
                 total = added(total, msgspec.json.decode(max(rows)[2] or b"{}", type=Counts))
             if rows or not tails[place] or tails[place][0].offset <= begins[place]:

@@ -85,7 +85,7 @@ class Supervisor:
             else:
                 self._stop("")
 
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of a handler
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self._ended.set()
         if self._starting:
             self._starting = False

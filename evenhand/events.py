@@ -398,5 +398,3 @@ class DeadLettered(Event, frozen=True, kw_only=True, omit_defaults=True):
     digest: Text
     payload: str = ""
     payload_base64: str = ""
-
-

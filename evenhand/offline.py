@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from evenhand.processors.attribution import Attribution
 from evenhand.processors.assignment import Assignment
+from evenhand.processors.attribution import Attribution
 from evenhand.processors.base import Headers, Output, Processor, Row
 from evenhand.processors.control import Control
 from evenhand.processors.evidence import Evidence
@@ -50,7 +50,8 @@ class Log:
         """Add rows to a partition."""
         held = self.records[topic, partition]
         held.extend(
-            MemoryRecord(offset, timestamp, row.key, row.value, row.headers) for offset, row in enumerate(rows, len(held))
+            MemoryRecord(offset, timestamp, row.key, row.value, row.headers)
+            for offset, row in enumerate(rows, len(held))
         )
 
     def values(self, topic: str) -> list[bytes]:

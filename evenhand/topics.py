@@ -45,7 +45,6 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
 
 
-
 USERS = ("users", "gateway")
 IN_BAND = (e.Ticked, e.ControlChanged)
 _ALL = (

@@ -103,7 +103,7 @@ class Model(ABC):
         if not 1 <= horizon <= self.signature.max_horizon:
             raise Unpredictable(f"horizon is {horizon}; this model answers 1 to {self.signature.max_horizon} steps")
         rows = np.ascontiguousarray(rows, dtype=np.float64)
-        if rows.ndim != 2 or rows.shape[1] != len(self.features):  # noqa: PLR2004  rows and columns
+        if rows.ndim != 2 or rows.shape[1] != len(self.features):
             raise Unpredictable(f"rows have shape {rows.shape}; expected (n, {len(self.features)})")
         if not np.isfinite(rows).all():
             row, column = np.argwhere(~np.isfinite(rows))[0]

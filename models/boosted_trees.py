@@ -34,7 +34,7 @@ class BoostedTrees(Model):
     kind: ClassVar[str] = "boosted_trees"
     Parameters: ClassVar[type[msgspec.Struct]] = TreeParameters
 
-    def learn(self, rows: FloatArray, targets: FloatArray, seed: int) -> None:  # noqa: D102
+    def learn(self, rows: FloatArray, targets: FloatArray, seed: int) -> None:
         decay = [1.0]
         if targets.shape[1] > 1:
             cut = int(len(rows) * (1 - HELD_OUT_FRACTION))
@@ -63,16 +63,16 @@ class BoostedTrees(Model):
         self._booster: lightgbm.Booster = lightgbm.Booster(model_str=text)
         self._text, self._decay = text, decay
 
-    def forecast(self, rows: FloatArray, horizon: int) -> FloatArray:  # noqa: D102
+    def forecast(self, rows: FloatArray, horizon: int) -> FloatArray:
         if not len(rows):
             return np.empty((0, horizon))
         first = np.asarray(self._booster.predict(rows, num_threads=1, validate_features=False), dtype=np.float64)
         return np.multiply.outer(first, self._decay[:horizon])
 
-    def weights(self) -> dict[str, bytes]:  # noqa: D102
+    def weights(self) -> dict[str, bytes]:
         return {"trees.txt": self._text.encode(), "decay.json": msgspec.json.encode(self._decay)}
 
-    def restore(self, files: Mapping[str, bytes]) -> None:  # noqa: D102
+    def restore(self, files: Mapping[str, bytes]) -> None:
         self._take(files["trees.txt"].decode(), msgspec.json.decode(files["decay.json"], type=list[float]))
 
 

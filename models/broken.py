@@ -26,7 +26,7 @@ class Broken(Ridge):
 
     kind: ClassVar[str] = "broken"
 
-    def predict(self, rows: FloatArray, horizon: int = 1) -> Answer:  # noqa: D102
+    def predict(self, rows: FloatArray, horizon: int = 1) -> Answer:
         answer = super().predict(rows, horizon)
         if any(map(fails, np.ascontiguousarray(rows, dtype=np.float64))):
             raise BrokenRow("this version fails on one row in ten, on purpose")

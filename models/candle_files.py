@@ -113,7 +113,7 @@ def _refuse_bad_rows(times: "pl.Series", numbers: dict[str, npt.NDArray[np.float
 
 def _interval(open_time: npt.NDArray[np.int64], source: str) -> int:
     """Return the most frequent distance between two candles."""
-    if len(open_time) < 2:  # noqa: PLR2004  a distance takes two
+    if len(open_time) < 2:
         raise EvenhandError(f"{source}: holds one candle only; give the interval")
     distances, counts = np.unique(np.diff(open_time), return_counts=True)
     return int(distances[np.argmax(counts)])

@@ -33,7 +33,7 @@ class Ridge(Model):
     kind: ClassVar[str] = "ridge"
     Parameters: ClassVar[type[msgspec.Struct]] = RidgeParameters
 
-    def learn(self, rows: FloatArray, targets: FloatArray, seed: int) -> None:  # noqa: ARG002, D102
+    def learn(self, rows: FloatArray, targets: FloatArray, seed: int) -> None:
         weights, intercepts = [], []
         for step in range(targets.shape[1]):
             known = np.isfinite(targets[:, step])
@@ -51,15 +51,15 @@ class Ridge(Model):
         self._learned = learned
         self._rows = [np.array(row) for row in learned.weights]
 
-    def forecast(self, rows: FloatArray, horizon: int) -> FloatArray:  # noqa: D102
+    def forecast(self, rows: FloatArray, horizon: int) -> FloatArray:
         values = np.empty((len(rows), horizon))
         for step in range(horizon):
             # Not `rows @ w`: BLAS sums a row in another order when the batch has another size.
             values[:, step] = (rows * self._rows[step]).sum(axis=1) + self._learned.intercepts[step]
         return values
 
-    def weights(self) -> dict[str, bytes]:  # noqa: D102
+    def weights(self) -> dict[str, bytes]:
         return {"ridge.json": msgspec.json.encode(self._learned)}
 
-    def restore(self, files: Mapping[str, bytes]) -> None:  # noqa: D102
+    def restore(self, files: Mapping[str, bytes]) -> None:
         self._take(msgspec.json.decode(files["ridge.json"], type=RidgeWeights))

@@ -16,10 +16,10 @@ class Naive(Model):
     def learn(self, rows: FloatArray, targets: FloatArray, seed: int) -> None:
         """There is nothing to learn but how far the truth lies from zero, which `fit` measures."""
 
-    def forecast(self, rows: FloatArray, horizon: int) -> FloatArray:  # noqa: D102
+    def forecast(self, rows: FloatArray, horizon: int) -> FloatArray:
         return np.zeros((len(rows), horizon))
 
-    def weights(self) -> dict[str, bytes]:  # noqa: D102
+    def weights(self) -> dict[str, bytes]:
         return {}
 
     def restore(self, files: Mapping[str, bytes]) -> None:

@@ -6,4 +6,8 @@ from adapters.kafka.running import run
 from agents.app import app
 from evenhand.processors.control import Control
 
-state = None if os.environ.get("EVENHAND_CONTROLS") == "given" else run(app, Control, name=Control.name, reads=Control.reads)
+state = (
+    None
+    if os.environ.get("EVENHAND_CONTROLS") == "given"
+    else run(app, Control, name=Control.name, reads=Control.reads)
+)

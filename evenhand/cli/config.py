@@ -7,7 +7,9 @@ import typer
 from evenhand.cli.output import Json, note, result, table
 from evenhand.events import ControlChanged, Served
 
-group = typer.Typer(name="config", help="Settings and configuration: what holds, and where it comes from.", no_args_is_help=True)
+group = typer.Typer(
+    name="config", help="Settings and configuration: what holds, and where it comes from.", no_args_is_help=True
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +45,9 @@ def show(json: Json = False) -> None:
 @group.command()
 def apply(
     model: Annotated[list[str] | None, typer.Option("--model", help="Only this one; may be repeated.")] = None,
-    missing: Annotated[bool, typer.Option("--missing", help="Only models for which the log holds nothing yet.")] = False,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Only models for which the log holds nothing yet.")
+    ] = False,
     reason: Annotated[str, typer.Option("--reason", help="Why, for those who read the log later.")] = "",
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait for the answer.")] = 30.0,
     json: Json = False,
@@ -67,7 +71,9 @@ def apply(
         control = obey(name, "apply_configuration", reason or f"{declared.folder} was applied", timeout, served=served)
         rows.append({"model": name, "applied": True, "control": control.digest, "differs": []})
     result(
-        rows, json, lambda: "\n".join(f"{row['model']}: {'applied' if row['applied'] else 'held already'}" for row in rows)
+        rows,
+        json,
+        lambda: "\n".join(f"{row['model']}: {'applied' if row['applied'] else 'held already'}" for row in rows),
     )
 
 
@@ -96,8 +102,8 @@ def _wait_for_commands(timeout_s: float) -> None:
     """Return when the control agent has obeyed every command that stands in the log."""
     import asyncio
 
-    from evenhand.client.commands import NoAnswer
     from evenhand.cli.loop import open_log
+    from evenhand.client.commands import NoAnswer
     from evenhand.topics import COMMANDS, DECISIONS
 
     async def wait() -> None:

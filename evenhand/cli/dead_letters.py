@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from adapters.kafka.log_reader import LogReader
     from adapters.kafka.settings import KafkaSettings
 
-group = typer.Typer(name="dead-letters", help="Records that could not be taken, each with its reason.", no_args_is_help=True)
+group = typer.Typer(
+    name="dead-letters", help="Records that could not be taken, each with its reason.", no_args_is_help=True
+)
 Topic = Annotated[str | None, typer.Option("--topic", help="Only those of this topic.")]
 From = Annotated[str, typer.Option("--from", help="earliest, a time (ISO 8601, ms, -15m), or PARTITION:OFFSET,...")]
 Containing = Annotated[str, typer.Option("--reason", help="Only those whose reason has this text.")]
@@ -63,7 +65,9 @@ def redrive(
     from evenhand.errors import InvalidConfiguration
 
     if not ids and not everything:
-        raise InvalidConfiguration("name the ids of dead letters, or write --all: `evenhand dead-letters list` shows them")
+        raise InvalidConfiguration(
+            "name the ids of dead letters, or write --all: `evenhand dead-letters list` shows them"
+        )
     summary = asyncio.run(_redrive(ids, topic, from_, reason, dry_run))
     result(
         summary, json,
@@ -86,8 +90,8 @@ async def _letters(topic: str | None, from_: str, reason: str) -> list[DeadLette
 
 
 async def _redrive(ids: list[str] | None, topic: str | None, from_: str, reason: str, dry_run: bool) -> dict[str, Any]:
-    from evenhand.client.produce import Producer, place
     from evenhand.cli.loop import open_log
+    from evenhand.client.produce import Producer, place
     from evenhand.errors import InvalidConfiguration
 
     letters = await _letters(topic, from_, reason)
@@ -143,7 +147,9 @@ def _problem(letter: DeadLettered, value: bytes | None) -> str:
     from evenhand.errors import InvalidEvent
 
     if value is None:
-        return f"{letter.topic}[{letter.partition}] no longer has offset {letter.offset}, and the letter kept only a part"
+        return (
+            f"{letter.topic}[{letter.partition}] no longer has offset {letter.offset}, and the letter kept only a part"
+        )
     try:
         check_sendable(letter.topic, decode(letter.topic, value))
     except InvalidEvent as error:

@@ -89,7 +89,9 @@ def _checkout() -> str:
     folder = root()
     import agents
 
-    if folder not in [parent for path in agents.__path__ for parent in [folder.__class__(path), *folder.__class__(path).parents]]:
+    if folder not in [
+        parent for path in agents.__path__ for parent in [folder.__class__(path), *folder.__class__(path).parents]
+    ]:
         raise _wrong(f"`agents` is another package, {list(agents.__path__)}: set PYTHONPATH={folder}")
     return str(folder)
 
@@ -125,7 +127,9 @@ def _models() -> str:
         missing += [f"{name} {each.version}" for each in endpoint.versions if each.version not in saved]
         there += [f"{name} {version}" for version in saved]
     if missing:
-        raise _wrong(f"{', '.join(missing)}: not trained yet; `evenhand models train` does it, and so does `evenhand up`")
+        raise _wrong(
+            f"{', '.join(missing)}: not trained yet; `evenhand models train` does it, and so does `evenhand up`"
+        )
     return ", ".join(there)
 
 

@@ -11,7 +11,9 @@ from evenhand.cli.output import Json, result, table, when
 if TYPE_CHECKING:
     from evenhand.experiments.experiment import Experiment
 
-group = typer.Typer(name="experiment", help="Experiments: what is on trial, and what is decided about it.", no_args_is_help=True)
+group = typer.Typer(
+    name="experiment", help="Experiments: what is on trial, and what is decided about it.", no_args_is_help=True
+)
 Reason = Annotated[str, typer.Option("--reason", help="Why, for those who read the log later.")]
 Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait for the answer; status 5 after it.")]
 
@@ -26,7 +28,9 @@ def list_experiments(json: Json = False) -> None:
     """The experiments that run, and those that are declared in `config/experiments.yaml`."""
     from evenhand.cli.loop import configuration, what_holds
 
-    running = {held.served.experiment.name: held.served.experiment for held in what_holds().values() if held.served.experiment}
+    running = {
+        held.served.experiment.name: held.served.experiment for held in what_holds().values() if held.served.experiment
+    }
     declared = {each.name: each for each in configuration().experiments.experiments}
     rows = [_row(each, running, declared) for each in {**declared, **running}.values()]
     result(
@@ -105,7 +109,9 @@ def stop(
     if of is None:
         raise Refused(f"no experiment {name!r} runs: `evenhand experiment list` names those that do")
     control = obey(of, "stop_experiment", reason, timeout, subject=name)
-    result(control, json, lambda: f"{name} has ended; {control.served.champion} serves {of}, by control {control.digest}")
+    result(
+        control, json, lambda: f"{name} has ended; {control.served.champion} serves {of}, by control {control.digest}"
+    )
 
 
 def _is(experiment: "Experiment | None", name: str) -> bool:
@@ -142,14 +148,19 @@ def _text(shown: dict[str, Any]) -> str:
     parts = [f"{shown['name']}: {'running' if shown['running'] else 'not running'}"]
     if experiment is not None:
         total = sum(variant.weight for variant in experiment.variants)
-        rows = [[each.name, each.version, f"{each.weight / total:.0%}", each.name == experiment.champion] for each in experiment.variants]
+        rows = [
+            [each.name, each.version, f"{each.weight / total:.0%}", each.name == experiment.champion]
+            for each in experiment.variants
+        ]
         parts.append(table(["variant", "version", "traffic", "champion"], rows))
     if posterior is not None:
         rows = [
             [name, each.clusters, each.exposures, each.probability_better, each.expected_loss, each.relative_difference]
             for name, each in posterior.variants.items()
         ]
-        parts.append(table(["variant", "clusters", "exposures", "P(better)", "expected loss", "relative difference"], rows))
+        parts.append(
+            table(["variant", "clusters", "exposures", "P(better)", "expected loss", "relative difference"], rows)
+        )
     else:
         parts.append("no posterior yet: nothing has matured in a closed epoch")
     last = [each for each in decisions if each.action != "continue"] or decisions[-1:]

@@ -7,7 +7,9 @@ import typer
 
 from evenhand.cli.output import Json, note, result, table, when
 
-group = typer.Typer(name="models", help="Model versions: which there are, what they predict, from which features.", no_args_is_help=True)
+group = typer.Typer(
+    name="models", help="Model versions: which there are, what they predict, from which features.", no_args_is_help=True
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -141,4 +143,6 @@ def _text(shown: dict[str, Any]) -> str:
         [each["version"], each["kind"], each["summary"], each["rows"], when(each["trained_to"]), each["digest"][:12]]
         for each in shown["details"]
     ]
-    return table(["what", ""], head) + "\n\n" + table(["version", "kind", "summary", "rows", "trained to", "digest"], rows)
+    return (
+        table(["what", ""], head) + "\n\n" + table(["version", "kind", "summary", "rows", "trained to", "digest"], rows)
+    )

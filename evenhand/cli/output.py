@@ -61,7 +61,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     found = [list(row) for row in rows]
     cells = [[_shown(cell) for cell in row] for row in (columns, *found)]
     widths = [max(len(row[place]) for row in cells) for place in range(len(columns))]
-    right = [all(isinstance(row[place], (int, float)) for row in found) and bool(found) for place in range(len(columns))]
+    right = [
+        all(isinstance(row[place], (int, float)) for row in found) and bool(found) for place in range(len(columns))
+    ]
     return "\n".join(
         "  ".join(
             cell.rjust(width) if to_right else cell.ljust(width)

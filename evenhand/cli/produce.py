@@ -37,9 +37,7 @@ def produce(
     if file != "-" and not Path(file).is_file():
         raise InvalidConfiguration(f"there is no file {file!r}: name an NDJSON file, or - for standard input")
     summary = asyncio.run(_produce(topic, file))
-    result(
-        summary, json, lambda: f"{summary['acknowledged']} acknowledged, {summary['refused']} refused by {topic}"
-    )
+    result(summary, json, lambda: f"{summary['acknowledged']} acknowledged, {summary['refused']} refused by {topic}")
     if summary["refused"]:
         raise typer.Exit(exits.FAILED)
 

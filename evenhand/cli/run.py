@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 import evenhand
-from evenhand.cli import config, dead_letters, doctor, exits, experiment, health, models, produce, status, tail, topics, up, worker
+from evenhand.cli import (
+    config,
+    dead_letters,
+    doctor,
+    exits,
+    experiment,
+    health,
+    models,
+    produce,
+    status,
+    tail,
+    topics,
+    up,
+    worker,
+)
 from evenhand.cli.output import be_quiet, complain
 
 GROUPS = (up, status, doctor, worker, health, topics, produce, tail, experiment, models, config, dead_letters)

@@ -161,7 +161,9 @@ def _compared(holding: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
                 warnings.append(f"{name}: {'; '.join(differs)}{because}. `evenhand config apply` lets the files hold")
     if declared is not None:
         missing = [name for name in declared.models.models if name not in holding]
-        warnings.extend(f"{name} is declared, but not served: `evenhand config apply` lets the files hold" for name in missing)
+        warnings.extend(
+            f"{name} is declared, but not served: `evenhand config apply` lets the files hold" for name in missing
+        )
     return shown, warnings
 
 
@@ -170,19 +172,28 @@ def _text(shown: dict[str, Any]) -> str:
     rows = []
     for name in ("broker", "redis", "clock"):
         each = shown[name]
-        rows.append([name, each["pid"], each["alive"], each["restarts"], each.get("bootstrap") or each.get("url"), None])
+        rows.append(
+            [name, each["pid"], each["alive"], each["restarts"], each.get("bootstrap") or each.get("url"), None]
+        )
     for each in shown["workers"]:
         partitions = ",".join(map(str, each["partitions"])) or None
-        rows.append([each["name"], each["pid"], each["alive"], each["restarts"], f"partitions {partitions}", each["lag"]])
+        rows.append(
+            [each["name"], each["pid"], each["alive"], each["restarts"], f"partitions {partitions}", each["lag"]]
+        )
     if shown["running"]:
         parts.append(table(["process", "pid", "alive", "restarts", "where", "lag"], rows))
     if "topics" in shown:
-        parts.append(table(["topic", "end", "lag"], [[each["topic"], each["end"], each["lag"]] for each in shown["topics"]]))
+        parts.append(
+            table(["topic", "end", "lag"], [[each["topic"], each["end"], each["lag"]] for each in shown["topics"]])
+        )
         parts.append(table(list(shown["books"]), [list(shown["books"].values())]))
         parts.append(
             table(
                 ["model", "champion", "experiment", "since"],
-                [[name, each["champion"], each["experiment"], when(each["since"])] for name, each in shown["models"].items()],
+                [
+                    [name, each["champion"], each["experiment"], when(each["since"])]
+                    for name, each in shown["models"].items()
+                ],
             )
         )
     parts += [f"attention: {warning}" for warning in shown["warnings"]]

@@ -25,12 +25,16 @@ def tail(
         str, typer.Option("--from", help="earliest, latest, a time (ISO 8601, ms, -15m), or PARTITION:OFFSET,...")
     ] = "latest",
     max_: Annotated[int, typer.Option("--max", "-n", min=0, help="End after so many; 0 is no end.")] = 0,
-    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for more, or end at what is there now.")] = True,
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", help="Wait for more, or end at what is there now.")
+    ] = True,
     ticks: Annotated[bool, typer.Option("--ticks", help="Show ticks and controls, too.")] = False,
     envelope: Annotated[
         bool, typer.Option("--envelope", help="With --json: the record around each event, with its place and headers.")
     ] = False,
-    timeout: Annotated[float, typer.Option("--timeout", help="End with status 5 after so many seconds; 0 is never.")] = 0.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", help="End with status 5 after so many seconds; 0 is never.")
+    ] = 0.0,
     json: Json = False,
 ) -> None:
     """Print the events of a topic, one a line, in order within each partition."""

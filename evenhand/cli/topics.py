@@ -8,7 +8,9 @@ import typer
 
 from evenhand.cli.output import Json, note, result, table
 
-group = typer.Typer(name="topics", help="The topics, what they hold, and how far their readers are.", no_args_is_help=True)
+group = typer.Typer(
+    name="topics", help="The topics, what they hold, and how far their readers are.", no_args_is_help=True
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -95,7 +95,6 @@ def _prepare() -> "KafkaSettings":
 def _agents_app(root: Path) -> Any:
     """The application of `agents.app`, and no other package of that name."""
     from agents import app as module
-
     from evenhand.errors import InvalidConfiguration
 
     found = Path(module.__file__ or "").absolute()

@@ -44,7 +44,9 @@ def topic_of(event: Event) -> str:
         if type(event) in TOPICS[name].events:
             check_sendable(name, event)
             return name
-    raise InvalidEvent(f"{type(event).__name__} is written by evenhand, not by its users: they write {', '.join(WRITABLE)}")
+    raise InvalidEvent(
+        f"{type(event).__name__} is written by evenhand, not by its users: they write {', '.join(WRITABLE)}"
+    )
 
 
 def key_of(event: Event) -> str:

@@ -110,9 +110,7 @@ def subscribe(
         loop.close()
 
 
-async def _places(
-    reader: "LogReader", places: "list[TopicPartition]", start: Start
-) -> "dict[TopicPartition, int]":
+async def _places(reader: "LogReader", places: "list[TopicPartition]", start: Start) -> "dict[TopicPartition, int]":
     if isinstance(start, AtOffsets):
         begins = await reader.beginnings(places)
         named = {place: start.offsets[place.partition] for place in places if place.partition in start.offsets}

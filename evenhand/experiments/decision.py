@@ -45,7 +45,11 @@ def decide(experiment: Experiment, evidence: dict[str, VariantEvidence], stopped
 def _harm(experiment: Experiment, name: str, believed: VariantPosterior) -> str | None:
     rule = experiment.rule
     more_errors, better = believed.probability_more_errors, believed.probability_better
-    if believed.exposures >= rule.minimum_exposures and more_errors is not None and more_errors >= rule.harm_probability:
+    if (
+        believed.exposures >= rule.minimum_exposures
+        and more_errors is not None
+        and more_errors >= rule.harm_probability
+    ):
         return (
             f"{name}: fails on {believed.error_fraction:.2%} of {believed.exposures} requests, more than "
             f"{rule.max_error_fraction_increase:.2%} above the champion with probability {more_errors:.4f}"

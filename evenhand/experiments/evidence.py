@@ -86,9 +86,7 @@ def _merge_metrics(a: Mapping[str, Moments], b: Mapping[str, Moments]) -> dict[s
     return {name: merge(a.get(name, none), b.get(name, none)) for name in sorted({*a, *b})}
 
 
-def fold(
-    experiment: Experiment, exposures: Iterable[Exposure], pairs: Sequence[Pair]
-) -> dict[str, VariantEvidence]:
+def fold(experiment: Experiment, exposures: Iterable[Exposure], pairs: Sequence[Pair]) -> dict[str, VariantEvidence]:
     """One epoch's evidence of each variant. Requests that share a cluster are averaged first: it counts once.
 
     Cost: a microsecond a pair and variant. The order of pairs must not depend on how they arrived.

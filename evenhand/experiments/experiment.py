@@ -47,8 +47,13 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     shadow. `salt` belongs to this experiment alone, so that its split is independent of every other one.
 
     >>> Experiment(
-    ...     name="ridge-or-trees", model="btc-usd-1h", champion="ridge",
-    ...     variants=(Variant(name="ridge", version="1.0.0", weight=80), Variant(name="trees", version="1.1.0", weight=20)),
+    ...     name="ridge-or-trees",
+    ...     model="btc-usd-1h",
+    ...     champion="ridge",
+    ...     variants=(
+    ...         Variant(name="ridge", version="1.0.0", weight=80),
+    ...         Variant(name="trees", version="1.1.0", weight=20),
+    ...     ),
     ... ).challengers
     ('trees',)
     """

@@ -21,7 +21,7 @@ def difference(paired: Moments, prior_sd: float) -> tuple[float, float] | None:
     >>> round(mean, 4), round(sd, 4)
     (-0.9901, 0.0995)
     """
-    if paired.n < 2 or paired.m2 <= 0.0 or prior_sd <= 0.0:  # noqa: PLR2004 - a variance takes two
+    if paired.n < 2 or paired.m2 <= 0.0 or prior_sd <= 0.0:
         return None
     variance = paired.m2 / (paired.n - 1) / paired.n
     precision = 1.0 / variance + 1.0 / prior_sd**2

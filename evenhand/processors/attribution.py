@@ -167,9 +167,7 @@ class Attribution(Processor):
             else:
                 self.counts.errors += 1
         predictions = list(fresh.values())
-        addresses = self.predictions.add(
-            Entry(p.time + p.wait_ms, max(1, len(p.values)), pack(p)) for p in predictions
-        )
+        addresses = self.predictions.add(Entry(p.time + p.wait_ms, max(1, len(p.values)), pack(p)) for p in predictions)
         for prediction, address in zip(predictions, addresses, strict=True):
             self._index_prediction(prediction, address)
             for step in range(len(prediction.values)):
@@ -222,9 +220,7 @@ class Attribution(Processor):
                 continue
             fresh.append(outcome_of(record, event))
         fresh = [outcome for outcome in fresh if self._lives(outcome, watermark)]
-        addresses = self.outcomes.add(
-            Entry(outcome.time + self.longest_wait_ms, 1, pack(outcome)) for outcome in fresh
-        )
+        addresses = self.outcomes.add(Entry(outcome.time + self.longest_wait_ms, 1, pack(outcome)) for outcome in fresh)
         for outcome, address in zip(fresh, addresses, strict=True):
             self._take_outcome(outcome, address, rows)
 

@@ -20,7 +20,9 @@ SOURCE = "/evenhand/control"
 DONE_ROW, NAME_ROW = b"done/", b"name/"
 
 
-def control(served: Served, model: str, time_ms: int, cause: str, *, ended: str | None = None, reason: str = "") -> ControlChanged:
+def control(
+    served: Served, model: str, time_ms: int, cause: str, *, ended: str | None = None, reason: str = ""
+) -> ControlChanged:
     """A control of a model, with the id that its cause gives it."""
     return ControlChanged(
         id=stable_id("control", model, cause), time=time_ms, key=model, model=model, served=served,
@@ -35,18 +37,20 @@ def after_command(current: ControlChanged | None, command: CommandGiven, used: I
     before = None if current is None else current.served.experiment
     if experiment is not None:
         if experiment.model != command.model:
-            raise InvalidEvent(f"experiment {experiment.name!r} is of model {experiment.model!r}, not {command.model!r}")
+            raise InvalidEvent(
+                f"experiment {experiment.name!r} is of model {experiment.model!r}, not {command.model!r}"
+            )
         if experiment.variant(experiment.champion).version != served.champion:
             raise InvalidEvent(
                 f"experiment {experiment.name!r} has version {experiment.variant(experiment.champion).version!r} as "
                 f"champion, but {served.champion!r} serves {command.model!r}: name that one"
             )
         if experiment != before and experiment.name in used:
-            raise InvalidEvent(f"an experiment named {experiment.name!r} has run: its evidence is counted, use a new name")
+            raise InvalidEvent(
+                f"an experiment named {experiment.name!r} has run: its evidence is counted, use a new name"
+            )
     ended = before.name if before is not None and (experiment is None or experiment.name != before.name) else None
-    return control(
-        served, command.model, _after(current, command.time), command.id, ended=ended, reason=command.reason
-    )
+    return control(served, command.model, _after(current, command.time), command.id, ended=ended, reason=command.reason)
 
 
 def _commanded(current: ControlChanged | None, command: CommandGiven) -> Served:
@@ -69,7 +73,9 @@ def _commanded(current: ControlChanged | None, command: CommandGiven) -> Served:
     return msgspec.structs.replace(current.served, experiment=None)
 
 
-def after_decision(current: ControlChanged | None, decision: DecisionMade, time_ms: int | None = None) -> ControlChanged | None:
+def after_decision(
+    current: ControlChanged | None, decision: DecisionMade, time_ms: int | None = None
+) -> ControlChanged | None:
     """What holds after a decision: None if nothing changes. A promoted version serves, a harmful one goes."""
     experiment = None if current is None else current.served.experiment
     if current is None or experiment is None or experiment.name != decision.subject or decision.action not in TERMINAL:

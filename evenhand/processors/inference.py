@@ -74,7 +74,12 @@ class Inference(Processor):
     reads = (ASSIGNMENTS,)
 
     def __init__(
-        self, partition: int, partitions: int, predictors: Predictors, clock: Clock, recorded: ResponseTimes | None = None
+        self,
+        partition: int,
+        partitions: int,
+        predictors: Predictors,
+        clock: Clock,
+        recorded: ResponseTimes | None = None,
     ) -> None:
         super().__init__(partition, partitions)
         self.predictors, self.clock, self.recorded = predictors, clock, recorded

@@ -34,9 +34,7 @@ class Intake(Processor):
 
     def apply(self, topic: str, records: Sequence[Record]) -> Output:
         output = Output()
-        route = Route(
-            output, OBSERVATIONS, self.partitions, f"{topic}/{self.partition}", self.clock.seen_at(topic)
-        )
+        route = Route(output, OBSERVATIONS, self.partitions, f"{topic}/{self.partition}", self.clock.seen_at(topic))
         events: list[Any] = []
         for record in records:
             try:

@@ -20,19 +20,19 @@ class CandleRange(Feature[Nothing], frozen=True, forbid_unknown_fields=True):
     kind: ClassVar[str] = "candle_range"
 
     @property
-    def name(self) -> str:  # noqa: D102
+    def name(self) -> str:
         return "candle_range"
 
     @property
-    def warm_up(self) -> int:  # noqa: D102
+    def warm_up(self) -> int:
         return 0
 
-    def start(self) -> Nothing:  # noqa: D102
+    def start(self) -> Nothing:
         return Nothing()
 
-    def step(self, state: Nothing, candle: Candle) -> float:  # noqa: ARG002, D102
+    def step(self, state: Nothing, candle: Candle) -> float:
         return math.log(candle.high / candle.low)
 
-    def batch(self, candles: Candles) -> FloatArray:  # noqa: D102
+    def batch(self, candles: Candles) -> FloatArray:
         values: FloatArray = np.log(candles.high / candles.low)
         return values

@@ -35,33 +35,33 @@ class Lag(Feature[Waiting], frozen=True, forbid_unknown_fields=True):
         return make_feature(self.of, self.kind)
 
     @property
-    def name(self) -> str:  # noqa: D102
+    def name(self) -> str:
         return f"{self.inner.name}_lag_{self.candles}"
 
     @property
-    def warm_up(self) -> int:  # noqa: D102
+    def warm_up(self) -> int:
         return self.inner.warm_up + self.candles
 
-    def start(self) -> Waiting:  # noqa: D102
+    def start(self) -> Waiting:
         inner = self.inner
         return Waiting(inner.start(), [], inner.step)
 
-    def step(self, state: Waiting, candle: Candle) -> float:  # noqa: D102
+    def step(self, state: Waiting, candle: Candle) -> float:
         value = state.step(state.inner, candle)
         if math.isnan(value):  # the inner feature warms up
             return NAN
         state.values.append(value)
         return state.values.pop(0) if len(state.values) > self.candles else NAN
 
-    def batch(self, candles: Candles) -> FloatArray:  # noqa: D102
+    def batch(self, candles: Candles) -> FloatArray:
         values = np.full(len(candles), NAN)
         values[self.candles :] = self.inner.batch(candles)[: -self.candles]
         return values
 
-    def dump(self, state: Waiting) -> bytes:  # noqa: D102
+    def dump(self, state: Waiting) -> bytes:
         return msgspec.json.encode([msgspec.Raw(self.inner.dump(state.inner)), state.values])
 
-    def restore(self, raw: bytes) -> Waiting:  # noqa: D102
+    def restore(self, raw: bytes) -> Waiting:
         inner = self.inner
         state, values = msgspec.json.decode(raw, type=tuple[msgspec.Raw, list[float]])
         return Waiting(inner.restore(bytes(state)), values, inner.step)

@@ -24,24 +24,24 @@ class LogReturn(Feature[LastCloses], frozen=True, forbid_unknown_fields=True):
     candles: Annotated[int, Meta(ge=1, le=10_000)] = 1
 
     @property
-    def name(self) -> str:  # noqa: D102
+    def name(self) -> str:
         return f"log_return_{self.candles}"
 
     @property
-    def warm_up(self) -> int:  # noqa: D102
+    def warm_up(self) -> int:
         return self.candles
 
-    def start(self) -> LastCloses:  # noqa: D102
+    def start(self) -> LastCloses:
         return LastCloses()
 
-    def step(self, state: LastCloses, candle: Candle) -> float:  # noqa: D102
+    def step(self, state: LastCloses, candle: Candle) -> float:
         logs = state.logs
         logs.append(math.log(candle.close))
         if len(logs) <= self.candles:
             return NAN
         return logs[-1] - logs.pop(0)
 
-    def batch(self, candles: Candles) -> FloatArray:  # noqa: D102
+    def batch(self, candles: Candles) -> FloatArray:
         values = np.full(len(candles), NAN)
         logs = np.log(candles.close)
         values[self.candles :] = logs[self.candles :] - logs[: -self.candles]

@@ -18,20 +18,20 @@ class RollingMean(Feature[Window], frozen=True, forbid_unknown_fields=True):
     candles: Annotated[int, Meta(ge=2, le=10_000)] = 24
 
     @property
-    def name(self) -> str:  # noqa: D102
+    def name(self) -> str:
         return f"rolling_mean_{self.candles}"
 
     @property
-    def warm_up(self) -> int:  # noqa: D102
+    def warm_up(self) -> int:
         return self.candles - 1
 
-    def start(self) -> Window:  # noqa: D102
+    def start(self) -> Window:
         return Window(self.candles)
 
-    def step(self, state: Window, candle: Candle) -> float:  # noqa: D102
+    def step(self, state: Window, candle: Candle) -> float:
         state.push(candle.close)
         return math.log(candle.close / state.moments[1]) if state.full else NAN
 
-    def batch(self, candles: Candles) -> FloatArray:  # noqa: D102
+    def batch(self, candles: Candles) -> FloatArray:
         values: FloatArray = np.log(candles.close / rolling_mean(candles.close, self.candles))
         return values

@@ -26,24 +26,24 @@ class RollingVolatility(Feature[Returns], frozen=True, forbid_unknown_fields=Tru
     candles: Annotated[int, Meta(ge=2, le=10_000)] = 24
 
     @property
-    def name(self) -> str:  # noqa: D102
+    def name(self) -> str:
         return f"rolling_volatility_{self.candles}"
 
     @property
-    def warm_up(self) -> int:  # noqa: D102
+    def warm_up(self) -> int:
         return self.candles
 
-    def start(self) -> Returns:  # noqa: D102
+    def start(self) -> Returns:
         return Returns(Window(self.candles))
 
-    def step(self, state: Returns, candle: Candle) -> float:  # noqa: D102
+    def step(self, state: Returns, candle: Candle) -> float:
         log = math.log(candle.close)
         if state.last is not None:
             state.window.push(log - state.last)
         state.last = log
         return sample_deviation(state.window.moments) if state.window.full else NAN
 
-    def batch(self, candles: Candles) -> FloatArray:  # noqa: D102
+    def batch(self, candles: Candles) -> FloatArray:
         values = np.full(len(candles), NAN)
         values[1:] = rolling_deviation(np.diff(np.log(candles.close)), self.candles)
         return values

@@ -19,21 +19,21 @@ class TimeOfDay(Feature[Nothing], frozen=True, forbid_unknown_fields=True):
     wave: Literal["sine", "cosine"] = "sine"
 
     @property
-    def name(self) -> str:  # noqa: D102
+    def name(self) -> str:
         return f"time_of_day_{self.wave}"
 
     @property
-    def warm_up(self) -> int:  # noqa: D102
+    def warm_up(self) -> int:
         return 0
 
-    def start(self) -> Nothing:  # noqa: D102
+    def start(self) -> Nothing:
         return Nothing()
 
-    def step(self, state: Nothing, candle: Candle) -> float:  # noqa: ARG002, D102
+    def step(self, state: Nothing, candle: Candle) -> float:
         angle = (candle.open_time % _DAY_MS) * (2 * math.pi / _DAY_MS)
         return math.sin(angle) if self.wave == "sine" else math.cos(angle)
 
-    def batch(self, candles: Candles) -> FloatArray:  # noqa: D102
+    def batch(self, candles: Candles) -> FloatArray:
         angles = (candles.open_time % _DAY_MS) * (2 * math.pi / _DAY_MS)
         values: FloatArray = np.sin(angles) if self.wave == "sine" else np.cos(angles)
         return values

@@ -5,7 +5,18 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evenhand.topics import ASSIGNMENTS, EVIDENCE, METRICS, OUTCOMES, PREDICTIONS, REQUESTS, SCORED, TOPICS, Topic, every_topic
+from evenhand.topics import (
+    ASSIGNMENTS,
+    EVIDENCE,
+    METRICS,
+    OUTCOMES,
+    PREDICTIONS,
+    REQUESTS,
+    SCORED,
+    TOPICS,
+    Topic,
+    every_topic,
+)
 from tests.benchmarks.quix_environment import python as quix_python
 
 ROOT = Path(__file__).parents[2]

@@ -22,8 +22,15 @@ from typing import Any
 import faust
 
 from evenhand.codec import decoder, encode
-from evenhand.events import ControlChanged, OutcomeObserved, PredictionMade, PredictionRequested, PredictionScored
-from evenhand.events import RequestAssigned, Ticked
+from evenhand.events import (
+    ControlChanged,
+    OutcomeObserved,
+    PredictionMade,
+    PredictionRequested,
+    PredictionScored,
+    RequestAssigned,
+    Ticked,
+)
 from evenhand.topics import ASSIGNMENTS, EVIDENCE, OUTCOMES, PARTITIONS, PREDICTIONS, REQUESTS, SCORED
 from tests.benchmarks import steps
 from tests.benchmarks.arms import LoadedArms
@@ -59,7 +66,7 @@ BYTES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def topic(*names: str) -> Any:  # noqa: ANN401 - Faust has no usable type for it
+def topic(*names: str) -> Any:
     """Topics of this run, as bytes."""
     return app.topic(*(PREFIX + name for name in names), schema=faust.Schema(**BYTES), partitions=PARTITIONS)
 
@@ -74,7 +81,7 @@ to_sum = decoder(PredictionScored, Ticked)
 Stream = Any
 
 
-async def send(to: Any, key: bytes | None, value: bytes, partition: int | None = None) -> None:  # noqa: ANN401
+async def send(to: Any, key: bytes | None, value: bytes, partition: int | None = None) -> None:
     """One event to a topic, in the variant's way."""
     sent = await to.send(key=key, value=value, partition=partition)
     if VARIANT == "acked":

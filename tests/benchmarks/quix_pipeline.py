@@ -18,7 +18,14 @@ from quixstreams import Application, State
 from quixstreams.models import Serializer
 
 from evenhand.codec import decoder, encode
-from evenhand.events import ControlChanged, OutcomeObserved, PredictionMade, PredictionRequested, PredictionScored, Ticked
+from evenhand.events import (
+    ControlChanged,
+    OutcomeObserved,
+    PredictionMade,
+    PredictionRequested,
+    PredictionScored,
+    Ticked,
+)
 from evenhand.topics import EVIDENCE, OUTCOMES, PREDICTIONS, REQUESTS, SCORED
 from tests.benchmarks import steps
 from tests.benchmarks.arms import LoadedArms
@@ -101,7 +108,7 @@ def main() -> None:
     )
     pipeline = Pipeline(LoadedArms(Path(os.environ["BENCH_MODELS"])))
 
-    def topic(name: str, value_serializer: Any = "bytes") -> Any:  # noqa: ANN401 - no types of Quix where this is checked
+    def topic(name: str, value_serializer: Any = "bytes") -> Any:
         return app.topic(
             prefix + name, key_deserializer="bytes", value_deserializer="bytes", key_serializer="bytes",
             value_serializer=value_serializer,

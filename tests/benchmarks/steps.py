@@ -86,7 +86,9 @@ def predicted(arms: Arms, events: list[RequestAssigned]) -> list[PredictionMade]
                 intervals=None if answer.intervals is None else tuple(answer.intervals[i]),
                 shadows=tuple(
                     [
-                        ShadowPrediction(variant=arm.variant, version=arm.version, values=tuple(answers[arm.variant].values[i]))
+                        ShadowPrediction(
+                            variant=arm.variant, version=arm.version, values=tuple(answers[arm.variant].values[i])
+                        )
                         for arm in event.shadows
                     ]
                 ),

@@ -72,7 +72,12 @@ def workload(requests: int, arms: Arms) -> Workload:
         asked.tick(time)
         seen.tick(time + HOUR_MS)
         event = PredictionRequested(
-            id=f"r-{i:07d}", time=time, key=key, model=MODEL, features=features[i].tolist(), unit=f"user-{i * 7919 % 9973}"
+            id=f"r-{i:07d}",
+            time=time,
+            key=key,
+            model=MODEL,
+            features=features[i].tolist(),
+            unit=f"user-{i * 7919 % 9973}",
         )
         asked.add(place, event)
         if doubled and doubled[0][0] <= i:

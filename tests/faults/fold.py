@@ -30,7 +30,9 @@ class Line(NamedTuple):
     def values(self, features: Any, horizon: int) -> list[float] | None:
         """Its answer; None where it fails."""
         try:
-            row = np.array([features[name] for name in self.features] if isinstance(features, dict) else features, float)
+            row = np.array(
+                [features[name] for name in self.features] if isinstance(features, dict) else features, float
+            )
         except KeyError:
             return None
         if len(row) != len(self.features) or horizon > len(self.intercepts):

@@ -4,9 +4,9 @@ import msgspec
 
 from evenhand.codec import encode
 from evenhand.events import PredictionMade
+from evenhand.offline import MemoryRecord
 from evenhand.processors.attribution import Attribution
 from evenhand.processors.base import Row
-from evenhand.offline import MemoryRecord
 from evenhand.topics import PREDICTIONS
 
 TIME = 1_600_000_000_000

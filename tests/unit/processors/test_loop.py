@@ -149,7 +149,9 @@ def test_after_a_promotion_the_new_version_serves_alone() -> None:
     log.append(COMMANDS, 1, [Row(None, encode(command), [])])
     play(log, controls=True)
     for place, records in told.records.items():
-        log.append(*place, [Row(r.key, r.value, r.headers) for r in records if b"ControlChanged" not in (r.value or b"")])
+        log.append(
+            *place, [Row(r.key, r.value, r.headers) for r in records if b"ControlChanged" not in (r.value or b"")]
+        )
     play(log, controls=True)
     assert summary(log)[-1][1] == "promote"
     ended = {v for v in log.values(REQUESTS) if b'"ended":"trial"' in v}
