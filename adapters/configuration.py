@@ -61,7 +61,7 @@ def read_configuration(folder: Path) -> Configuration:
         champion = experiment.variant(experiment.champion).version
         if champion != endpoint.champion:
             raise InvalidConfiguration(
-                f"{path}: {experiment.name} has version {champion} as champion, but {MODELS} serves {endpoint.champion}: "
-                "name the same version"
+                f"{path}: {experiment.name} has version {champion} as champion, but {MODELS} serves "
+                f"{endpoint.champion}: name the same version"
             )
     return Configuration(folder, models, experiments)

@@ -14,7 +14,7 @@ from adapters.loop_state import added
 from adapters.stage import Stage
 from evenhand.envelope import NEVER
 from evenhand.judgement import Judgement
-from evenhand.processors.attribution import COUNTS_ROW, Counts
+from evenhand.processors.counts import COUNTS_ROW, Counts
 from evenhand.processors.in_band import TICKS_ROW
 from evenhand.topics import DECISIONS, EVIDENCE, state_topic
 

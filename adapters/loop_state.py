@@ -13,8 +13,8 @@ from evenhand.codec import decoder
 from evenhand.envelope import integer_header
 from evenhand.epochs import delay_ms
 from evenhand.events import ControlChanged, MetricObserved, OutcomeObserved, PredictionMade, Ticked
-from evenhand.processors.attribution import COUNTS_ROW, Counts
 from evenhand.processors.control_log import PREFIX
+from evenhand.processors.counts import COUNTS_ROW, Counts
 from evenhand.topics import OBSERVATIONS, PREDICTIONS, STATEFUL, TOPICS, state_topic
 
 GROUP = "evenhand"

@@ -1,4 +1,4 @@
-"""Policy as data: YAML text to typed Structs. What is misspelt, doubled or of the wrong type is named with its place."""
+"""Policy as data: YAML text to typed Structs. What is misspelt, double or of the wrong type is named with its place."""
 
 import difflib
 import re
@@ -68,8 +68,8 @@ def _unknown(data: object, kind: inspect.Type, path: str) -> Iterator[str]:
             for key, value in data.items():
                 yield from _unknown(value, one.value_type, f"{path}.{key}".lstrip("."))
         elif isinstance(one, inspect.ListType | inspect.VarTupleType) and isinstance(data, list):
-            for place, value in enumerate(data):
-                yield from _unknown(value, one.item_type, f"{path}[{place}]")
+            for i, value in enumerate(data):
+                yield from _unknown(value, one.item_type, f"{path}[{i}]")
 
 
 def _hint(word: str, known: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from aiokafka.structs import TopicPartition
 from adapters.errors import DependencyUnavailable
 from adapters.kafka.connection import check_connection
 from adapters.kafka.settings import KafkaSettings
+from adapters.kafka.topics import admin
 
 _DEADLINE_S = 30.0
 _POLL_MS = 200
@@ -106,8 +107,8 @@ class LogReader:
             if loop.time() - moved_at > _DEADLINE_S:
                 place, position = next(iter(open_places.items()))
                 raise DependencyUnavailable(
-                    f"{place.topic}[{place.partition}]: nothing could be read at offset {position} for {_DEADLINE_S:g} s, "
-                    f"before its end {end[place]}"
+                    f"{place.topic}[{place.partition}]: nothing could be read at offset {position} for "
+                    f"{_DEADLINE_S:g} s, before its end {end[place]}"
                 )
 
     async def last(self, places: Iterable[TopicPartition], count: int) -> dict[TopicPartition, list[ConsumerRecord]]:
@@ -147,8 +148,6 @@ class LogReader:
 
 async def committed(settings: KafkaSettings, group: str, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
     """What a group has committed; partitions without a commit are left out."""
-    from adapters.kafka.topics import admin
-
     async with admin(settings) as client:
         found = await client.list_consumer_group_offsets(group, partitions=list(places))
     return {place: entry.offset for place, entry in found.items() if entry.offset >= 0}

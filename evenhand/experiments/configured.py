@@ -31,8 +31,8 @@ def read_experiments(text: str, where: str = "experiments.yaml") -> Experiments:
                 raise InvalidConfiguration(f"{where}: two experiments are named {experiment.name!r}: rename one")
             if earlier.model == experiment.model:
                 raise InvalidConfiguration(
-                    f"{where}: {earlier.name!r} and {experiment.name!r} are both of model {experiment.model!r}: make it "
-                    "one experiment with more variants, or start the second when the first has ended"
+                    f"{where}: {earlier.name!r} and {experiment.name!r} are both of model {experiment.model!r}: make "
+                    "it one experiment with more variants, or start the second when the first has ended"
                 )
         try:
             loss(experiment.success_metric)

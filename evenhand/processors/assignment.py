@@ -1,4 +1,4 @@
-"""Requests to versions: who answers, and who predicts in shadow, by the control that holds at their place in the log."""
+"""Requests to versions: who answers, and who predicts in shadow, by the control that holds there in the log."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any

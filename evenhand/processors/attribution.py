@@ -14,6 +14,7 @@ import msgspec
 from evenhand.codec import decoder
 from evenhand.events import ControlChanged, MetricObserved, OutcomeObserved, PredictionMade, Ticked
 from evenhand.processors.base import Output, Processor, Record, Row
+from evenhand.processors.counts import COUNTS_ROW, Counts
 from evenhand.processors.in_band import InBand, passed_on
 from evenhand.processors.index import Index
 from evenhand.processors.pairs import (
@@ -32,29 +33,7 @@ from evenhand.processors.pairs import (
 from evenhand.processors.slabs import DEAD, MATURED, PENDING, Entry, Slabs
 from evenhand.topics import METRICS, OBSERVATIONS, OUTCOMES, PREDICTIONS, SCORED
 
-COUNTS_ROW = b"counts"
 WAIT_ROW = b"longest_wait_ms"
-
-
-class Counts(msgspec.Struct):
-    """The books of one partition: predictions = matured + pending + never. Late ones are matured too."""
-
-    predictions: int = 0
-    errors: int = 0
-    matured: int = 0
-    never: int = 0
-    late: int = 0
-    outcomes: int = 0
-    duplicates: int = 0
-    conflicting: int = 0
-    orphans: int = 0
-    expired: int = 0
-    metrics: int = 0
-
-    @property
-    def pending(self) -> int:
-        """Predictions that still wait."""
-        return self.predictions - self.matured - self.never
 
 
 class Attribution(Processor):

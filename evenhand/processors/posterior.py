@@ -1,4 +1,4 @@
-"""Reports to decisions: an epoch is judged when all partitions have reported it, in epoch order, merged in partition order."""
+"""Reports to decisions: epochs are judged in order, each when all partitions have reported it, merged in order."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

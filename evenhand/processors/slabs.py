@@ -50,7 +50,7 @@ class _Slab:
 
 
 class Slabs:
-    """The slabs of one kind (`prefix`) in one partition. A slot is addressed by one integer.
+    r"""The slabs of one kind (`prefix`) in one partition. A slot is addressed by one integer.
 
     >>> slabs = Slabs(b"p")
     >>> first, second = slabs.add([Entry(100, 1, b"one"), Entry(200, 2, b"two")])

@@ -11,7 +11,7 @@ from adapters.stage import Stage
 from evenhand.demonstration.play import Play
 from evenhand.epochs import last_closed_epoch
 from evenhand.events import DecisionMade
-from evenhand.processors.attribution import Counts
+from evenhand.processors.counts import Counts
 
 HOURS_AT_ONCE = 12
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable
+from typing import ClassVar
 
 import msgspec
 import numpy as np
@@ -47,12 +48,15 @@ class Line:
 class Lines:
     """Version "1.0.0" predicts half of what comes, "1.1.0" all of it, "1.2.0" as well but fails on a tenth."""
 
-    versions = {"1.0.0": Line(0.5), "1.1.0": Line(1.0), "1.2.0": Line(1.0, fails=-1.28)}
+    versions: ClassVar = {"1.0.0": Line(0.5), "1.1.0": Line(1.0), "1.2.0": Line(1.0, fails=-1.28)}
 
     def get(self, model: str, version: str) -> Line:
         if version not in self.versions:
             raise ModelUnavailable(f"{model} has no version {version}")
         return self.versions[version]
+
+
+SMALL = {"minimum_sample_size": 150, "minimum_exposures": 60, "minimum_detectable_effect": 1.0}
 
 
 def trial(challenger: str = "1.1.0", **rule: float) -> Experiment:
@@ -61,7 +65,7 @@ def trial(challenger: str = "1.1.0", **rule: float) -> Experiment:
         name="trial", model="line", champion="old",
         variants=(Variant(name="old", version="1.0.0", weight=60), Variant(name="new", version=challenger, weight=40)),
         epoch_s=10, grace_s=5,
-        rule=msgspec.convert({"minimum_sample_size": 150, "minimum_exposures": 60, "minimum_detectable_effect": 1.0, **rule}, Rule),
+        rule=msgspec.convert({**SMALL, **rule}, Rule),
     )  # fmt: skip
 
 
@@ -72,20 +76,20 @@ def served(experiment: Experiment | None) -> ControlChanged:
 
 def story(seed: int, requests: int = 300, seconds: int = 200) -> list[tuple[float, str, Event]]:
     """(arrival in ms, topic, event): some late, some twice, some without an outcome, some outcomes first."""
-    r, told = random.Random(seed), []
+    r, told = random.Random(seed), list[tuple[float, str, Event]]()
     for i in range(requests):
         time = START + r.randrange(seconds * 1000)
         x = r.gauss(0, 1)
         request = PredictionRequested(id=f"r{i}", time=time, key=f"k{i % 40}", model="line", features=[x])
-        for _ in range(1 + (r.random() < 0.05)):
-            told.append((time + r.expovariate(1 / 1500), REQUESTS, request))
+        copies = range(1 + (r.random() < 0.05))
+        told.extend((time + r.expovariate(1 / 1500), REQUESTS, request) for _ in copies)
         if r.random() < 0.9:
             when = time + r.expovariate(1 / 6000) - 1000 * (r.random() < 0.2)
             outcome = OutcomeObserved(
                 id=f"o{i}", time=int(when), key=f"k{i % 40}", value=x + r.gauss(0, 0.1), request_id=f"r{i}"
             )
-            for _ in range(1 + (r.random() < 0.05)):
-                told.append((when + r.expovariate(1 / 1500), OUTCOMES, outcome))
+            copies = range(1 + (r.random() < 0.05))
+            told.extend((when + r.expovariate(1 / 1500), OUTCOMES, outcome) for _ in copies)
             if r.random() < 0.03:
                 other = msgspec.structs.replace(outcome, id=f"c{i}", time=int(when) + r.randint(-2000, 2000), value=3.0)
                 told.append((when + r.expovariate(1 / 1500), OUTCOMES, other))

@@ -20,8 +20,9 @@ from evenhand.events import (
 )
 from evenhand.experiments.evidence import merge
 from evenhand.offline import Log, Runner, state_of
-from evenhand.processors.attribution import Attribution, Counts
+from evenhand.processors.attribution import Attribution
 from evenhand.processors.base import Row
+from evenhand.processors.counts import Counts
 from evenhand.topics import COMMANDS, DEAD_LETTERS, EVIDENCE, OUTCOMES, PREDICTIONS, REQUESTS, SCORED
 from tests.unit.processors.play import START, decisions, play, served, story, trial, write
 
