@@ -88,7 +88,7 @@ class PartitionState:
                 f"and must fit in one record batch of {self.app.timing.max_batch_bytes}: its rows are too large"
             )
         batch.check()
-        first = await ship(self.app, self.topic, batch.partition, builders[0], self.name, "after_state_write")
+        first = await ship(self.app, self.topic, batch.partition, builders[0], "after_state_write", self.name)
         if first == UNKNOWN:  # the broker had it already and does not say where: the next write mends what is between
             return
         expected, held.next_offset = held.next_offset, first + len(rows)
@@ -118,7 +118,7 @@ class PartitionState:
         mended.update((key, value) for key, value in held.processor.rows() if key in keys)
         for builder in build(self.app, self.topic, batch.partition, framed(mended.items(), held.term)):
             batch.check()
-            first = await ship(self.app, self.topic, batch.partition, builder, self.name)
+            first = await ship(self.app, self.topic, batch.partition, builder)
             if first != UNKNOWN:
                 held.next_offset = first + builder.record_count()
 
@@ -147,7 +147,7 @@ class PartitionState:
         for _ in range(3):
             batch.check()
             (builder,) = build(self.app, self.topic, batch.partition, framed([(OWNER, b"")], term))
-            first = await ship(self.app, self.topic, batch.partition, builder, self.name)
+            first = await ship(self.app, self.topic, batch.partition, builder)
             if first != UNKNOWN:
                 return first + 1
         raise StateError(f"{self.topic}[{batch.partition}]: the broker does not say where it wrote")
