@@ -31,7 +31,7 @@ class Issued(msgspec.Struct, frozen=True):
 
 
 class ConformalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`miss`: the share of outcomes that may lie outside. `window`: how many scores count; `span`: of the volatility."""
+    """`miss`: the share of outcomes that may lie outside. `window`: how many scores count."""
 
     miss: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.1
     gamma: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.01
@@ -69,7 +69,7 @@ class AdaptiveInterval:
         return self._sorted[rank - 1] if rank <= len(self._sorted) else math.inf
 
     def mature(self, issued: Issued, outcome: float) -> bool:
-        """Take the outcome of a forecast and return whether its interval held. O(log window), and a move of the list."""
+        """Take the outcome of a forecast and return whether its interval held. O(log window)."""
         held = issued.holds(outcome)
         self.miss += self.settings.gamma * (self.settings.miss - (not held))
         error = abs(outcome - issued.value)

@@ -20,7 +20,7 @@ def with_random_walk(forecasts: FloatArray) -> FloatArray:
     return np.column_stack([forecasts, np.zeros(len(forecasts))])
 
 
-def equal(forecasts: FloatArray, outcomes: FloatArray) -> FloatArray:
+def equal(forecasts: FloatArray, outcomes: FloatArray) -> FloatArray:  # noqa: ARG001  one signature for all
     """Weights 1 / k, whatever happened."""
     return np.full(forecasts.shape[1], 1.0 / forecasts.shape[1])
 
@@ -55,9 +55,12 @@ def stacking(forecasts: FloatArray, outcomes: FloatArray) -> FloatArray:
 
 
 class BoaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`share` is mixed in of the uniform weights at each outcome; `span` is of the scale of outcomes."""
+    """`share` is mixed in of the uniform weights at each outcome; `span` is of the scale of outcomes.
 
-    share: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.001
+    Returns teach slowly: a share of 1/1000 cost 3 % of the squared error where the best expert stayed the best.
+    """
+
+    share: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0001
     span: Annotated[int, Meta(ge=2)] = 500
 
 

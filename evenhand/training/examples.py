@@ -52,4 +52,4 @@ class Examples:
     @property
     def steps(self) -> int:
         """How many steps ahead."""
-        return self.targets.shape[1]
+        return int(self.targets.shape[1])

@@ -132,11 +132,18 @@ def audit_features(
 
 
 def _cuts(source: Source, whole: Computed, random: np.random.Generator, count: int) -> list[int]:
-    """Times spread over the history, half of them just before a row of the source becomes known."""
+    """Times spread over the history, and times at which something was missing."""
     times = np.unique(source.known_at)
     places = np.unique(random.integers(len(times) // 4, max(len(times) // 4 + 1, len(times) - 1), size=count))
     made = np.unique(whole.made_at)
-    return [int(times[place]) for place in places] + [int(made[int(len(made) * share)]) for share in (0.5, 0.75)]
+    # What fills a hole from the future shows where there is a hole.
+    holes = source.known_at[np.logical_or.reduce([np.isnan(values) for values in source.columns.values()])]
+    holes = random.choice(holes, size=min(count, len(holes)), replace=False) if len(holes) else holes
+    return (
+        [int(times[place]) for place in places]
+        + [int(made[int(len(made) * share)]) for share in (0.5, 0.75)]
+        + holes.tolist()
+    )
 
 
 def _another_future(columns: Columns, later: npt.NDArray[np.bool_], random: np.random.Generator) -> Columns:
@@ -196,7 +203,8 @@ def audit_labels(names: Sequence[str], rows: FloatArray, targets: FloatArray, se
 def _ranks(values: FloatArray) -> FloatArray:
     ranks = np.empty(len(values))
     ranks[np.argsort(values, kind="stable")] = np.arange(len(values))
-    return ranks - ranks.mean()
+    centred: FloatArray = ranks - ranks.mean()
+    return centred
 
 
 def _explained(feature: FloatArray, ahead: FloatArray, before: list[FloatArray]) -> float:
