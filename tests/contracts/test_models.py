@@ -62,7 +62,7 @@ def answers(model: Model, rows: FloatArray, horizon: int) -> list[str]:
 
 
 def test_the_registry_finds_the_models() -> None:
-    assert {"naive", "ridge", "boosted_trees", "broken"} <= set(KINDS)
+    assert {"naive", "ridge", "boosted_trees", "broken", "seasonal_naive", "drift", "ewma"} <= set(KINDS)
 
 
 def test_it_is_what_the_inference_agent_takes(model: Model) -> None:

@@ -14,7 +14,7 @@ from evenhand.training.calibration import (
     confidences,
     direction_hits,
 )
-from evenhand.training.conformal import AdaptiveInterval, ConformalSettings, error_bound, intervals
+from evenhand.training.conformal import AdaptiveInterval, ConformalSettings, Issued, error_bound, intervals
 
 
 @settings(deadline=None, max_examples=60)
@@ -28,7 +28,8 @@ def test_the_share_of_misses_is_bounded_for_any_data(
     outcomes: list[float], delay: int, miss: float, gamma: float
 ) -> None:
     chosen = ConformalSettings(miss=miss, gamma=gamma, window=50)
-    adaptive, issued, missed = AdaptiveInterval(chosen), [], 0
+    adaptive, missed = AdaptiveInterval(chosen), 0
+    issued: list[Issued] = []
     for place in range(len(outcomes)):
         if place >= delay:
             missed += not adaptive.mature(issued[place - delay], outcomes[place - delay])

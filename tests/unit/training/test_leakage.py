@@ -247,7 +247,7 @@ def test_a_step_that_is_fitted_over_all_folds_is_named(step: Callable[..., Float
         lambda y: -3 * y + 1,
         lambda y: np.sign(y) * np.abs(y) ** 0.3,
         lambda y: y + np.random.default_rng(0).normal(size=len(y)) * np.nanstd(y) * 0.5,
-        lambda y: np.abs(y),
+        np.abs,
         lambda y: np.append(y[1:], 0.0),
     ],
     ids=["label", "affine", "power", "noisy", "size", "label_ahead"],

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from evenhand.errors import InvalidConfiguration
 from evenhand.training.batch_means import estimate
@@ -82,8 +83,6 @@ def test_who_says_what_a_baseline_says_has_no_skill() -> None:
 
 def test_the_comparison_is_that_of_diebold_and_mariano() -> None:
     """The oracle: their test with a rectangular kernel of h - 1 lags, corrected for small samples."""
-    from scipy import stats
-
     random, ours, theirs, horizon, count = np.random.default_rng(14), [], [], 3, 3000
     for gap in np.linspace(0.005, 0.25, 12):
         noise = np.convolve(random.normal(size=count + horizon - 1), np.ones(horizon), "valid")

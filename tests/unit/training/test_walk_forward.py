@@ -1,5 +1,6 @@
 """Folds learn from what was known, whatever the horizon, the gaps and the number of series."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -74,8 +75,6 @@ def test_expanding_folds_are_those_of_scikit_learn_with_a_gap() -> None:
 def test_a_fold_that_looks_ahead_is_refused() -> None:
     examples = table(list(range(100)), 3)
     fold = next(WalkForward(start_ms=70 * HOUR, test_ms=10 * HOUR).folds(examples))
-    import msgspec
-
     late = msgspec.structs.replace(fold, known_by=fold.start + HOUR)
     with pytest.raises(LooksAhead, match="learns from a target known at"):
         check(late, examples)
