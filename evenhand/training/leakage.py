@@ -138,12 +138,9 @@ def _cuts(source: Source, whole: Computed, random: np.random.Generator, count: i
     made = np.unique(whole.made_at)
     # What fills a hole from the future shows where there is a hole.
     holes = source.known_at[np.logical_or.reduce([np.isnan(values) for values in source.columns.values()])]
+    holes = holes[holes >= times[len(times) // 4]]
     holes = random.choice(holes, size=min(4 * count, len(holes)), replace=False) if len(holes) else holes
-    return (
-        [int(times[place]) for place in places]
-        + [int(made[int(len(made) * share)]) for share in (0.5, 0.75)]
-        + holes.tolist()
-    )
+    return [int(cut) for cut in (*times[places], *made[[len(made) // 2, len(made) * 3 // 4]], *holes)]
 
 
 def _another_future(columns: Columns, later: npt.NDArray[np.bool_], random: np.random.Generator) -> Columns:

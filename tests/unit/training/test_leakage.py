@@ -86,7 +86,8 @@ def nearest(one: Source) -> FloatArray:
     values = one.columns["volume"]
     known = np.flatnonzero(np.isfinite(values))
     places = np.abs(known[None, :] - np.arange(len(values))[:, None]).argmin(axis=1)
-    return values[known[places]]
+    found: FloatArray = values[known[places]]
+    return found
 
 
 def day(one: Source) -> IntArray:
@@ -188,7 +189,8 @@ def components_over_all(rows: FloatArray, targets: FloatArray, train: IntArray) 
 def chosen_over_all(rows: FloatArray, targets: FloatArray, train: IntArray) -> FloatArray:
     known = np.isfinite(targets[:, 0])
     gain = np.abs(rows[known].T @ targets[known, 0])
-    return rows * (gain >= np.sort(gain)[-3])
+    kept: FloatArray = rows * (gain >= np.sort(gain)[-3])
+    return kept
 
 
 def encoded_over_all(rows: FloatArray, targets: FloatArray, train: IntArray) -> FloatArray:
@@ -208,7 +210,8 @@ def scaled(rows: FloatArray, targets: FloatArray, train: IntArray) -> FloatArray
 def chosen(rows: FloatArray, targets: FloatArray, train: IntArray) -> FloatArray:
     known = train[np.isfinite(targets[train, 0])]
     gain = np.abs(rows[known].T @ targets[known, 0])
-    return rows * (gain >= np.sort(gain)[-3])
+    kept: FloatArray = rows * (gain >= np.sort(gain)[-3])
+    return kept
 
 
 def components(rows: FloatArray, targets: FloatArray, train: IntArray) -> FloatArray:
