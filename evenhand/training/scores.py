@@ -35,7 +35,8 @@ class Comparison(msgspec.Struct, frozen=True):
 class Scores(msgspec.Struct, frozen=True):
     """One model at one step. Errors in the unit of the target; probabilities and coverage as fractions.
 
-    mase is the mean absolute error over that of the random walk; profit is of following the direction, after cost.
+    mase is the mean absolute error over that of the random walk; directed is the share of forecasts that say a direction,
+    of which direction_accuracy and calibration_error speak; profit is of following the direction, after cost.
     """
 
     step: int
@@ -43,6 +44,7 @@ class Scores(msgspec.Struct, frozen=True):
     rmse: float
     mae: float
     mase: float
+    directed: float
     direction_accuracy: Estimate
     profit: Estimate
     coverage_90: float | None
@@ -111,6 +113,7 @@ def score(
         rmse=math.sqrt(float((errors**2).mean())),
         mae=float(errors.mean()),
         mase=float(errors.mean()) / still if still > 0 else math.nan,
+        directed=float(moved.mean()),
         direction_accuracy=estimate(hits[moved], step, settings.level) if moved.any() else _coin(),
         profit=estimate(np.sign(values) * truth - turned * settings.cost_fraction / 2, step, settings.level),
         coverage_90=None if answers.low is None or answers.high is None else coverage(answers, outcomes),
