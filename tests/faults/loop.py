@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -16,14 +17,17 @@ from evenhand import topics as t
 from evenhand.codec import encode
 from evenhand.events import Served
 from evenhand.experiments.experiment import Experiment, Rule, Variant
+from evenhand.offline import Log, Runner, loop
+from evenhand.processors.base import Row
 from evenhand.processors.control import control
 from models.broken import Broken
 from models.card import Description
 from models.linear import Ridge
 from models.signature import Signature
 from models.store import ModelStore
+from tests.faults.books import decision_log
 from tests.faults.fold import Line
-from tests.faults.plain import Stored
+from tests.faults.plain import USERS_TOPICS, Stored
 from tests.faults.story import EACH, FEATURES, MODEL, Story, Told
 from tests.integration.kafka.cluster import Cluster, Worker
 
@@ -137,6 +141,17 @@ class Loop(Cluster):
                 Stored(self.settings.bare(r.topic), r.partition, r.offset, r.value, dict(r.headers))
                 async for r in reader.read(dict.fromkeys(places, 0), ends)
             ]
+
+    def replayed(self, records: Iterable[Stored]) -> list[bytes]:
+        """The decision log that the processors give in memory, over what users, clock and controls wrote."""
+        log = Log(self.settings.partitions)
+        for r in sorted(records, key=lambda r: (r.topic, r.partition, r.offset)):
+            if r.topic in USERS_TOPICS:
+                log.append(r.topic, r.partition, [Row(None, r.value, list(r.headers.items()))])
+        Runner(log, loop(ModelStore(self._home / "models"), controls=False)).run()
+        return decision_log(
+            Stored(t.DECISIONS, 0, offset, value) for offset, value in enumerate(log.values(t.DECISIONS))
+        )
 
     async def state(self, agent: str) -> dict[int, Loaded]:
         """What the state topic of an agent says, by partition."""

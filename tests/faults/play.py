@@ -15,7 +15,7 @@ from adapters.kafka.topics import ensure_topics
 from adapters.loop_state import group
 from evenhand import topics as t
 from evenhand.experiments.experiment import Experiment
-from tests.faults.books import Books, total_counts
+from tests.faults.books import Books, decision_log, total_counts
 from tests.faults.clients import Clients
 from tests.faults.fold import Expected
 from tests.faults.loop import LINES, Loop, controls, trial
@@ -48,6 +48,7 @@ class Play:
         self.loop, self.story, self.experiment = loop, story, experiment or trial(story)
         self.clients = Clients(loop.settings)
         self.expected: Expected | None = None
+        self.decided: list[bytes] = []
 
     async def tell(self, pace_s: float = 0.0) -> None:
         """Everything, a second of the story in `pace_s`."""
@@ -72,7 +73,11 @@ class Play:
         assert users.copies > 0
         assert self.expected.matured > self.story.requests / 2
         counts = total_counts(await self.loop.state("attribution"))
-        return Books(self.expected, records, self.loop.settings.partitions).check(counts)
+        books = Books(self.expected, records, self.loop.settings.partitions)
+        self.decided = decision_log(records)
+        if self.decided != self.loop.replayed(records):
+            books.faults["not what a replay in memory decides"].append(len(self.decided))
+        return books.check(counts)
 
 
 @contextlib.asynccontextmanager
