@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from adapters.errors import DependencyUnavailable
+from adapters.kafka.closing import stop_consumer
 from adapters.kafka.connection import check_connection
 from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.topics import admin
@@ -36,7 +37,7 @@ async def log_reader(settings: KafkaSettings) -> AsyncIterator["LogReader"]:
     except (KafkaError, TimeoutError) as error:
         raise DependencyUnavailable(f"the broker at {settings.bootstrap_servers} fails: {error!r}") from error
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
 
 
 class LogReader:
