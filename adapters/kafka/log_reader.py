@@ -48,18 +48,18 @@ class LogReader:
 
     async def places(self, *topics: str) -> list[TopicPartition]:
         """All partitions of topics, in order. Raises if a topic does not exist."""
-        there = await self._consumer.topics()
+        # What the client remembers is cut to the topics that it reads: all are asked for.
+        cluster = await self._consumer._client.fetch_all_metadata()  # noqa: SLF001
         found = []
         for topic in topics:
             full = self._settings.topic(topic)
-            if full not in there:
+            numbers = cluster.partitions_for_topic(full)
+            if not numbers:
                 raise DependencyUnavailable(
                     f"topic {full} does not exist at {self._settings.bootstrap_servers}: `evenhand up` creates all "
                     "topics, and so does `evenhand topics create`"
                 )
-            found += [
-                TopicPartition(full, number) for number in sorted(self._consumer.partitions_for_topic(full) or ())
-            ]
+            found += [TopicPartition(full, number) for number in sorted(numbers)]
         return found
 
     async def beginnings(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:

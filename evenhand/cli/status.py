@@ -45,7 +45,7 @@ async def _status(folder: Path, state: "RunState | None") -> tuple[dict[str, Any
     running = state is not None and state.alive()
     warnings: list[str] = []
     shown: dict[str, Any] = {
-        "home": str(folder), "running": running, "phase": state.phase if state is not None else "down",
+        "home": str(folder), "running": running, "phase": state.phase if state is not None and (running or state.phase == "failed") else "down",
         "ready": running and state is not None and state.phase == "ready", "warnings": warnings,
         "message": state.message if state is not None else "",
         **_processes(folder, state if running else None),
