@@ -34,7 +34,7 @@ from evenhand.events import (
 from evenhand.topics import ASSIGNMENTS, EVIDENCE, OUTCOMES, PARTITIONS, PREDICTIONS, REQUESTS, SCORED
 from tests.benchmarks import steps
 from tests.benchmarks.arms import LoadedArms
-from tests.benchmarks.workload import EXPERIMENT
+from tests.benchmarks.workload import EXPERIMENT, RING
 
 VARIANT = os.environ.get("BENCH_VARIANT", "buffered")
 PREFIX = os.environ["BENCH_PREFIX"]
@@ -94,7 +94,7 @@ async def assignment(stream: Stream) -> None:
     async for record in stream.events():
         event = requested.decode(record.value)
         if isinstance(event, PredictionRequested):
-            await send(assignments, record.key, encode(steps.assigned(EXPERIMENT, event)))
+            await send(assignments, record.key, encode(steps.assigned(EXPERIMENT, RING, event)))
         elif isinstance(event, Ticked):
             await send(assignments, record.key, record.value, record.message.partition)
 
