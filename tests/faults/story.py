@@ -51,6 +51,8 @@ class Story:
     seed: int = 1
     repeated: float = 0.05
     garbage: float = 0.01
+    model: str = MODEL
+    features: tuple[str, ...] = FEATURES
     shuffle: int | None = None  # other ways within the grace: no decision may depend on them
 
     @property
@@ -84,18 +86,18 @@ class Story:
     def _request(self, r: random.Random, i: int) -> Iterator[tuple[float, float, Told]]:
         """When something happens, how long it takes to arrive, and what arrives."""
         at, key = r.uniform(0, self.seconds), f"k{r.randrange(80)}"
-        x = [r.gauss(0, 1) for _ in FEATURES]
+        x = [r.gauss(0, 1) for _ in self.features]
         steps = 2 if r.random() < 0.1 else 1
         asked: dict[str, Any] = {
-            "type": "PredictionRequested", "id": f"r{i}", "time": self._ms(at), "key": key, "model": MODEL,
-            "features": dict(zip(FEATURES, x, strict=True)) if r.random() < 0.5 else x,
+            "type": "PredictionRequested", "id": f"r{i}", "time": self._ms(at), "key": key, "model": self.model,
+            "features": dict(zip(self.features, x, strict=True)) if r.random() < 0.5 else x,
         }  # fmt: skip
         if steps > 1:
             asked["horizon"] = steps
         if r.random() < 0.7:
             asked["unit"] = f"user-{r.randrange(60)}"
         if r.random() < 0.003:
-            asked["features"] = x[:2]  # an error that its user sees
+            asked["features"] = x[:-1]  # an error that its user sees
         yield at, self._delay(r), self._told(REQUESTS, asked, r)
         if r.random() < 0.05:
             metric = {
