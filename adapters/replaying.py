@@ -61,15 +61,6 @@ class Copy:
         return min(self._ticks.values())
 
     @property
-    def experiments(self) -> set[str]:
-        """Those that a control in the copy names."""
-        return {
-            control.served.experiment.name
-            for control in self.controls.values()
-            if control.served.experiment is not None
-        }
-
-    @property
     def versions(self) -> set[tuple[str, str]]:
         """Each model and version that a control in the copy lets answer."""
         return {(control.model, version) for control in self.controls.values() for version in _versions(control)}
@@ -108,7 +99,7 @@ async def replay(
         await until_done(on, say)
         async with log_reader(at.kafka) as reader:
             replayed = await judged(Topics(at.kafka, reader))
-    return copy, compare(await judged(recording), replayed, copy.watermark, copy.experiments)
+    return copy, compare(await judged(recording), replayed, copy.watermark, copy.controls.values())
 
 
 async def _copy(recording: Recording, within: Range, on: Stage, store: ModelStore) -> Copy:

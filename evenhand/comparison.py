@@ -7,13 +7,15 @@ seconds. So epochs are compared up to whichever end comes first, for each experi
 that only one side has is a difference. What only the replay has after that is counted as `beyond`.
 """
 
-from collections.abc import Container
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from evenhand.epochs import last_closed_epoch
-from evenhand.events import DecisionMade
+from evenhand.events import ControlChanged, DecisionMade
 from evenhand.judgement import Judgement, log_digest
+from evenhand.processors.control import after_decision
+from evenhand.processors.control_log import age
 
 
 class Difference(msgspec.Struct):
@@ -24,7 +26,11 @@ class Difference(msgspec.Struct):
 
 
 class Comparison(msgspec.Struct):
-    """What came of it. `left_out` names experiments that began before the copy, and so are judged anew in it."""
+    """What came of it.
+
+    `beyond` counts what only the replay has come to, `left_out` names experiments that began before the copy, and
+    `unlike` lists recorded controls that the replayed decisions do not lead to.
+    """
 
     compared: int
     recorded_digest: str
@@ -32,18 +38,18 @@ class Comparison(msgspec.Struct):
     difference: Difference | None
     beyond: int
     left_out: list[str]
+    unlike: list[ControlChanged]
 
     @property
     def equal(self) -> bool:
         """Whether both are the same, byte for byte."""
-        return self.difference is None
+        return self.difference is None and not self.unlike
 
 
-def compare(recorded: Judgement, replayed: Judgement, watermark: int, begun: Container[str]) -> Comparison:
-    """Compare as far as both can know.
-
-    `watermark` is that of the end of the copied log, and `begun` names the experiments whose controls are in it.
-    """
+def compare(recorded: Judgement, replayed: Judgement, watermark: int, controls: Iterable[ControlChanged]) -> Comparison:
+    """Compare as far as both can know: up to the watermark of the copied log, in which these controls stand."""
+    ordered = sorted(controls, key=age)
+    begun = {control.served.experiment.name for control in ordered if control.served.experiment is not None}
     last: dict[str, int] = {}
     left_out = []
     for name, subject in recorded.subjects.items():
@@ -67,7 +73,20 @@ def compare(recorded: Judgement, replayed: Judgement, watermark: int, begun: Con
         else Difference(_decoded(ours.get(differing)), _decoded(theirs.get(differing))),
         beyond=sum(each.epochs[1] > last.get(each.subject, each.epochs[1]) for each in replayed.decisions()),
         left_out=left_out,
+        unlike=_unlike(ordered, {event.id: event for event in replayed.decisions()}),
     )
+
+
+def _unlike(controls: Iterable[ControlChanged], decisions: Mapping[str, DecisionMade]) -> list[ControlChanged]:
+    """Controls of decisions that were replayed, and that lead to another control now."""
+    found = []
+    holding: dict[str, ControlChanged] = {}
+    for control in controls:
+        before, decision = holding.get(control.model), decisions.get(control.cause)
+        if before is not None and decision is not None and after_decision(before, decision) != control:
+            found.append(control)
+        holding[control.model] = control
+    return found
 
 
 def _within(judgement: Judgement, last: dict[str, int]) -> dict[tuple[tuple[int, int], str], bytes]:

@@ -125,7 +125,7 @@ async def _replayed(
     return {
         "equal": found.equal, "compared": found.compared, "recorded": found.recorded_digest,
         "replayed": found.replayed_digest, "difference": found.difference, "beyond": found.beyond,
-        "left_out": found.left_out, "records": copy.records, "controls": len(copy.controls),
+        "left_out": found.left_out, "unlike": found.unlike, "records": copy.records, "controls": len(copy.controls),
         "watermark": copy.watermark,
     }  # fmt: skip
 
@@ -154,6 +154,10 @@ def _text(shown: dict[str, Any]) -> str:
             f"{shown['compared']} decisions were compared; the first that differs:\n"
             + table(["", "decision"], [["recorded", _line(first.recorded)], ["replayed", _line(first.replayed)]])
         )
+    parts += [
+        f"control {each.digest} of {when(each.time)} does not follow from the decision {each.cause}: {each.reason}"
+        for each in shown["unlike"]
+    ]
     if shown["beyond"]:
         parts.append(f"{shown['beyond']} more were replayed, which the recording had not decided yet")
     if shown["left_out"]:

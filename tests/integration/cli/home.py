@@ -12,18 +12,17 @@ import yaml
 
 from tests.architecture.compose import ROOT, clean_environment
 
-TRIAL = {
-    "model": "btc-usd-1h", "success_metric": "squared_error", "epoch_s": 1, "grace_s": 1,
-    "rule": {"minimum_sample_size": 150, "max_expected_loss": 0.01, "minimum_detectable_effect": 1.0},
-}  # fmt: skip
-FIRST = {
-    **TRIAL, "name": "first", "champion": "ridge",
-    "variants": [{"name": "ridge", "version": "1.0.0", "weight": 60}, {"name": "trees", "version": "1.1.0", "weight": 40}],
-}  # fmt: skip
-SECOND = {
-    **TRIAL, "name": "second", "champion": "trees",
-    "variants": [{"name": "trees", "version": "1.1.0", "weight": 60}, {"name": "ridge", "version": "1.0.0", "weight": 40}],
-}  # fmt: skip
+VERSIONS = {"ridge": "1.0.0", "trees": "1.1.0"}
+
+
+def trial(name: str, champion: str, challenger: str, clusters: int) -> dict[str, Any]:
+    """An experiment with epochs of a second; nothing is promoted or stopped before so many clusters."""
+    weights = {champion: 60, challenger: 40}
+    return {
+        "name": name, "model": "btc-usd-1h", "champion": champion, "epoch_s": 1, "grace_s": 1,
+        "variants": [{"name": each, "version": VERSIONS[each], "weight": weights[each]} for each in weights],
+        "rule": {"minimum_sample_size": clusters, "max_expected_loss": 0.01, "minimum_detectable_effect": 1.0},
+    }  # fmt: skip
 
 
 class Done(NamedTuple):
@@ -48,8 +47,10 @@ class Home:
         config = folder / "config"
         config.mkdir(parents=True)
         (config / "models.yaml").write_bytes((ROOT / "config" / "models.yaml").read_bytes())
-        (config / "experiments.yaml").write_text(yaml.safe_dump({"experiments": [FIRST]}))
-        (folder / "second.yaml").write_text(yaml.safe_dump({"experiments": [SECOND]}))
+        (config / "experiments.yaml").write_text(
+            yaml.safe_dump({"experiments": [trial("first", "ridge", "trees", 200)]})
+        )
+        (folder / "second.yaml").write_text(yaml.safe_dump({"experiments": [trial("second", "trees", "ridge", 120)]}))
         kafka = {"KAFKA_HOME": home} if (home := os.environ.get("KAFKA_HOME")) else {}
         self.environment = {**clean_environment(), **kafka, "PYTHONPATH": str(ROOT), "EVENHAND_USER": "tester"}
 
@@ -68,13 +69,14 @@ class Home:
         return done
 
     def processes(self) -> list[psutil.Process]:
-        """Whatever runs in this folder or says that its home is here."""
+        """Whatever runs in this folder, or says that its home is here."""
         return [process for process in psutil.process_iter() if self._is_ours(process)]
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
             return process.status() != psutil.STATUS_ZOMBIE and (
-                process.cwd() == str(self.folder) or process.environ().get("EVENHAND_HOME") == str(self.var)
+                Path(process.cwd()).is_relative_to(self.folder)
+                or str(self.folder) in " ".join([*process.cmdline(), *process.environ().values()])
             )
         except psutil.Error:
             return False
