@@ -73,3 +73,17 @@ def evenhand() -> Contestant:
     """This repository's worker, with all its agents."""
     command = [sys.executable, "-m", "faust", "-A", "agents.app", "worker", "-l", "warn", "--without-web"]
     return Contestant("evenhand", command, every_topic())
+
+
+HOP = tuple(TOPICS[name] for name in (REQUESTS, EVIDENCE))
+
+
+def hop_evenhand() -> Contestant:
+    """evenhand's transport, with an agent that only sends on."""
+    command = [sys.executable, "-m", "faust", "-A", "tests.benchmarks.hop_evenhand", "worker", "-l", "warn"]
+    return Contestant("hop-evenhand", [*command, "--without-web"], HOP)
+
+
+def hop_aiokafka() -> Contestant:
+    """A bare aiokafka loop."""
+    return Contestant("hop-aiokafka", [sys.executable, "-m", "tests.benchmarks.hop_aiokafka"], HOP)

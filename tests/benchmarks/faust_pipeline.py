@@ -1,4 +1,4 @@
-"""The lifecycle in stock faust-streaming: an agent per step, a table row per prediction. No part of evenhand's transport.
+"""The lifecycle in stock faust-streaming: an agent per step, a table row per prediction; not evenhand's transport.
 
 Settings, each from Faust's own documentation: raw bytes in and out (msgspec decodes, Faust's codecs are slower), a
 memory store (its fastest), `stream_buffer_maxsize` 131,072 ("may let you process over 30,000 events a second"),
@@ -126,10 +126,10 @@ async def attribution(stream: Stream) -> None:
     """Joins in either order: a row per prediction."""
     async for record in stream.events():
         event = to_join.decode(record.value)
-        if isinstance(event, Ticked):
+        if not isinstance(event, PredictionMade | OutcomeObserved):
             await send(scored, record.key, record.value, record.message.partition)
             continue
-        row_key = event.request_id.encode()
+        row_key = (event.request_id or "").encode()
         known = pending.get(row_key)
         row, pair = steps.joined(steps.held.decode(known) if known else None, event)
         if pair is not None:
@@ -144,7 +144,7 @@ async def summing(stream: Stream) -> None:
         event = to_sum.decode(record.value)
         row_key = b"%d" % record.message.partition
         known = evidence.get(row_key)
-        if isinstance(event, Ticked):
+        if not isinstance(event, PredictionScored):
             if known:
                 await send(sums, row_key, known, record.message.partition)
             continue

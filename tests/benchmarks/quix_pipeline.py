@@ -83,8 +83,8 @@ class Pipeline:
     def add(value: bytes, state: State) -> bytes | None:
         """Sums of what a variant served; told at each tick."""
         event = to_sum.decode(value)
-        known = state.get_bytes("sums")
-        if isinstance(event, Ticked):
+        known: bytes | None = state.get_bytes("sums")
+        if not isinstance(event, PredictionScored):
             return known
         row = steps.evidence.decode(known) if known else steps.Evidence()
         row.add(event)
