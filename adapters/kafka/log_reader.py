@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from aiokafka.structs import TopicPartition
 
 from adapters.errors import DependencyUnavailable
@@ -148,7 +148,18 @@ class LogReader:
 
 
 async def committed(settings: KafkaSettings, group: str, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-    """What a group has committed; partitions without a commit are left out."""
+    """What a group has committed; partitions without a commit are left out.
+
+    The first group of a new broker has no coordinator until the broker has made a topic of its own.
+    """
+    asked, give_up = list(places), asyncio.get_running_loop().time() + _DEADLINE_S
     async with admin(settings) as client:
-        found = await client.list_consumer_group_offsets(group, partitions=list(places))
+        while True:
+            try:
+                found = await client.list_consumer_group_offsets(group, partitions=asked)
+                break
+            except GroupCoordinatorNotAvailableError:
+                if asyncio.get_running_loop().time() > give_up:
+                    raise
+                await asyncio.sleep(_POLL_MS / 1000)
     return {place: entry.offset for place, entry in found.items() if entry.offset >= 0}
