@@ -92,11 +92,12 @@ async def _listed() -> list[dict[str, Any]]:
         waiting: dict[str, int] = {}
         for place, each in (await progress(settings, reader)).items():
             waiting[place.topic] = waiting.get(place.topic, 0) + each.lag
+        every = await reader.places(*(topic.name for topic in every_topic()))
+        begins, ends = await reader.beginnings(every), await reader.ends(every)
         rows = []
         for topic in every_topic():
-            places = await reader.places(topic.name)
-            begins, ends = await reader.beginnings(places), await reader.ends(places)
             full = settings.topic(topic.name)
+            places = [place for place in every if place.topic == full]
             rows.append(
                 {
                     "topic": full, "partitions": len(places),

@@ -21,7 +21,7 @@ def trial(name: str, champion: str, challenger: str, clusters: int) -> dict[str,
     return {
         "name": name, "model": "btc-usd-1h", "champion": champion, "epoch_s": 1, "grace_s": 1,
         "variants": [{"name": each, "version": VERSIONS[each], "weight": weights[each]} for each in weights],
-        "rule": {"minimum_sample_size": clusters, "max_expected_loss": 0.01, "minimum_detectable_effect": 1.0},
+        "rule": {"minimum_sample_size": clusters, "max_expected_loss": 0.01, "minimum_detectable_effect": 20.0},
     }  # fmt: skip
 
 
@@ -50,7 +50,7 @@ class Home:
         (config / "experiments.yaml").write_text(
             yaml.safe_dump({"experiments": [trial("first", "ridge", "trees", 200)]})
         )
-        (folder / "second.yaml").write_text(yaml.safe_dump({"experiments": [trial("second", "trees", "ridge", 120)]}))
+        (folder / "second.yaml").write_text(yaml.safe_dump({"experiments": [trial("second", "trees", "ridge", 100)]}))
         kafka = {"KAFKA_HOME": home} if (home := os.environ.get("KAFKA_HOME")) else {}
         self.environment = {**clean_environment(), **kafka, "PYTHONPATH": str(ROOT), "EVENHAND_USER": "tester"}
 
