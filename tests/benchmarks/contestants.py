@@ -51,6 +51,8 @@ class Contestant:
 
 OUT = (PREDICTIONS, SCORED, EVIDENCE)
 IN_AND_OUT = tuple(TOPICS[name] for name in (REQUESTS, OUTCOMES, METRICS, *OUT))
+# Made beforehand: an agent that writes to a table whose changelog is still being made ends, and the worker goes on.
+FAUST_CHANGELOGS = tuple(Topic(name=f"faust-{table}-changelog", compacted=True) for table in ("pending", "evidence"))
 
 
 def faust(variant: str) -> Contestant:
@@ -59,7 +61,7 @@ def faust(variant: str) -> Contestant:
     return Contestant(
         f"faust-{variant}",
         [*command, "--without-web"],
-        (*IN_AND_OUT, TOPICS[ASSIGNMENTS]),
+        (*IN_AND_OUT, TOPICS[ASSIGNMENTS], *FAUST_CHANGELOGS),
         environment={"BENCH_VARIANT": variant},
     )
 

@@ -72,8 +72,8 @@ def topic(*names: str) -> Any:
 
 
 assignments, predictions, scored, sums = topic(ASSIGNMENTS), topic(PREDICTIONS), topic(SCORED), topic(EVIDENCE)
-pending = app.Table(f"{PREFIX}pending", partitions=PARTITIONS, schema=faust.Schema(**BYTES))
-evidence = app.Table(f"{PREFIX}evidence", partitions=PARTITIONS, schema=faust.Schema(**BYTES))
+pending = app.Table("pending", partitions=PARTITIONS, schema=faust.Schema(**BYTES))
+evidence = app.Table("evidence", partitions=PARTITIONS, schema=faust.Schema(**BYTES))
 requested = decoder(PredictionRequested, Ticked, ControlChanged)
 to_predict = decoder(RequestAssigned, Ticked)
 to_join = decoder(PredictionMade, OutcomeObserved, Ticked)

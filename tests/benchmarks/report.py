@@ -142,8 +142,8 @@ def document(found: Numbers) -> str:
     parts = [
         "# Benchmarks",
         (
-            f"Measured by `make bench` on: {found.machine}. Broker: {found.broker}, on the same machine. Each side is one "
-            f"worker process; a pair runs in turn, {rounds} rounds, and the ratio is the median of the rounds' ratios."
+            f"Measured by `make bench` on: {found.machine}. Broker: {found.broker}, on the same machine. Each side "
+            f"is one worker process; a pair runs in turn, {rounds} rounds, and the ratio is the median of the rounds' ratios."
         ),
         table(found),
         *notes(found),
@@ -152,14 +152,15 @@ def document(found: Numbers) -> str:
             f"{requests:,} requests over 500 series, two models on trial (ridge and LightGBM, both predict on every "
             "request), outcomes an hour later (one in fifty never, one in a hundred twice), joined, and summed into "
             "evidence. A rate counts requests whose whole lifecycle is finished, from the worker's first output to the "
-            "last that is due. Every side gets the same records and must balance the same books: each prediction and each "
-            "pair once, and sums that numpy confirms to 1e-9. A side that loses something or does not finish has no rate."
+            "last that is due. Every side gets the same records and must balance the same books: each prediction and "
+            "each pair, and sums that numpy confirms to 1e-9. A side that loses something or does not finish has no "
+            "rate."
         ),
         (
             "The others run with their best documented settings, which stand in "
-            "[faust_pipeline.py](../tests/benchmarks/faust_pipeline.py) (the fastest of three ways to write it) and "
-            "[quix_pipeline.py](../tests/benchmarks/quix_pipeline.py). They do less: no late or contradicting outcomes, "
-            "no epochs, no fencing, and stock Faust commits before its sends are acknowledged."
+            "[faust_pipeline.py](../tests/benchmarks/faust_pipeline.py) (models asked in batches) and "
+            "[quix_pipeline.py](../tests/benchmarks/quix_pipeline.py). They do less: no late or contradicting "
+            "outcomes, no epochs, no fencing, and stock Faust commits before its sends are acknowledged."
         ),
         (
             "**Hop**: records of 200 bytes from one topic to another, acknowledged by all replicas before they are "
