@@ -142,7 +142,8 @@ def document(found: Numbers) -> str:
     parts = [
         "# Benchmarks",
         (
-            f"Measured by `make bench` on: {found.machine}. Broker: {found.broker}, on the same machine. Each side "
+            f"Measured by `make bench` on: {found.machine}. Broker: {found.broker}, on the same "
+            f"machine. Each side "
             f"is one worker process; a pair runs in turn, {rounds} rounds, and the ratio is the median of the rounds' ratios."
         ),
         table(found),
