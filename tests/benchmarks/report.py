@@ -143,8 +143,8 @@ def document(found: Numbers) -> str:
         "# Benchmarks",
         (
             f"Measured by `make bench` on: {found.machine}. Broker: {found.broker}, on the same "
-            f"machine. Each side is one worker process; a pair runs in turn, {rounds} rounds, and the ratio is the median "
-            "of the rounds' ratios."
+            f"machine. Each side is one worker process; a pair runs in turn, {rounds} rounds, and the ratio is the "
+            "median of the rounds' ratios."
         ),
         table(found),
         *notes(found),
