@@ -70,8 +70,8 @@ class Topics:
             end = {place: min(offset, until[place]) for place, offset in end.items()}
         async for record in self._reader.read(start, end):
             yield Recorded(
-                self._settings.bare(record.topic), record.partition, record.offset, record.timestamp, record.key, record.value,
-                record.headers,
+                self._settings.bare(record.topic), record.partition, record.offset, record.timestamp,
+                record.key, record.value, record.headers,
             )  # fmt: skip
 
 

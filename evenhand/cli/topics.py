@@ -74,8 +74,9 @@ def export(
     """Write what the topics hold now into a folder, byte for byte: `evenhand replay --log FOLDER` plays it again."""
     contents = asyncio.run(_export(folder, topic))
     total = sum(map(sum, contents.topics.values()))
+    counts = {name: sum(each) for name, each in contents.topics.items()}
     result(
-        {"folder": str(folder), "records": total, "topics": {name: sum(each) for name, each in contents.topics.items()}},
+        {"folder": str(folder), "records": total, "topics": counts},
         json, lambda: f"{total} records of {len(contents.topics)} topics are in {folder}",
     )  # fmt: skip
 
