@@ -175,6 +175,15 @@ class Books:
                 self.faults["wrong count"].append((name, has[name], value))
 
 
+def decision_log(records: Iterable[Stored]) -> list[bytes]:
+    """The first record of each decision, in order of epochs and id."""
+    first: dict[str, bytes] = {}
+    for record in sorted(records, key=lambda r: (r.topic, r.partition, r.offset)):
+        if record.topic == DECISIONS:
+            first.setdefault(record.event["id"], record.value or b"")
+    return sorted(first.values(), key=lambda value: ((event := orjson.loads(value))["epochs"], event["id"]))
+
+
 def total_counts(rows: Mapping[int, Any]) -> Counts:
     """Attribution's books over all partitions, out of what its state topic says."""
     total: Counter[str] = Counter()

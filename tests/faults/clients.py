@@ -17,7 +17,12 @@ class Clients:
         self._settings = settings
         self.acked = self.asked = 0
         self.refused: list[str] = []
-        common: dict[str, Any] = {"bootstrap.servers": settings.bootstrap_servers, "acks": "all", "linger.ms": 2}
+        common: dict[str, Any] = {
+            "bootstrap.servers": settings.bootstrap_servers,
+            "acks": "all",
+            "linger.ms": 2,
+            "log_level": 2,
+        }
         self._producers = [Producer(common if name == "none" else {**common, "partitioner": name}) for name in CLIENTS]
 
     async def tell(self, told: Iterable[Told], timeout_s: float = 60) -> None:

@@ -8,10 +8,7 @@ import msgspec
 import numpy as np
 
 from adapters.beat import read_beats
-from adapters.kafka.changelog import Loaded
-from adapters.kafka.log_reader import LogReader, committed, log_reader
 from adapters.kafka.settings import KafkaSettings
-from adapters.loop_state import group
 from evenhand import topics as t
 from evenhand.codec import encode
 from evenhand.events import Served
@@ -23,13 +20,10 @@ from models.linear import Ridge
 from models.signature import Signature
 from models.store import ModelStore
 from tests.faults.fold import Line
-from tests.faults.plain import Stored
+from tests.faults.readings import settle
 from tests.faults.story import EACH, FEATURES, MODEL, Story, Told
 from tests.integration.kafka.cluster import Cluster, Worker
 
-READ = (t.REQUESTS, t.OUTCOMES, t.METRICS, t.ASSIGNMENTS, t.PREDICTIONS, t.OBSERVATIONS, t.SCORED, t.EVIDENCE)
-WRITTEN = (*READ, t.DECISIONS, t.DEAD_LETTERS)
-AGENTS = ("assignment", "intake", "inference", "attribution", "evidence", "posterior")
 STEPS, HORIZON_S = 2, 5
 WEIGHTS = {"1.0.0": (0.5, 0.1, 0.0), "1.1.0": (0.9, 0.0, 0.05), "1.2.0": (0.8, -0.1, 0.0)}
 BROKEN = "1.2.0"
@@ -82,10 +76,10 @@ class Loop(Cluster):
         self, settings: KafkaSettings, var: Path, app: str = "tests.faults.worker", **environment: str
     ) -> None:
         super().__init__(settings, var, app)
-        self._home = var / "home"
-        save_models(self._home / "models")
+        self.home = var / "home"
+        save_models(self.home / "models")
         self._environment = {
-            "EVENHAND_HOME": str(self._home), "EVENHAND_CONTROLS": "given", "OMP_NUM_THREADS": "1", **environment,
+            "EVENHAND_HOME": str(self.home), "EVENHAND_CONTROLS": "given", "OMP_NUM_THREADS": "1", **environment,
         }  # fmt: skip
 
     def start(self, **environment: str) -> Worker:
@@ -100,7 +94,7 @@ class Loop(Cluster):
             await asyncio.sleep(0.1)
 
     def _owned(self, worker: Worker) -> list[int]:
-        beats = (beat for beat in read_beats(self._home, "worker") if beat.pid == worker.process.pid)
+        beats = (beat for beat in read_beats(self.home, "worker") if beat.pid == worker.process.pid)
         return next((beat.partitions for beat in beats if beat.generation is not None), [])
 
     async def one_owner_each(self, timeout_s: float = 30) -> None:
@@ -112,42 +106,5 @@ class Loop(Cluster):
             await asyncio.sleep(0.2)
 
     async def settle(self, timeout_s: float = 120) -> float:
-        """Wait until everything is consumed and nothing more comes, keeping workers up; return the seconds."""
-        began, before = time.monotonic(), None
-        async with log_reader(self.settings) as reader:
-            places = await reader.places(*READ)
-            while True:
-                self.replace_dead()
-                ends = await reader.ends(places)
-                done = await committed(self.settings, group(self.settings), places)
-                behind = {place: end - done.get(place, 0) for place, end in ends.items() if end > done.get(place, 0)}
-                if not behind and ends == before:
-                    return time.monotonic() - began
-                before = None if behind else ends
-                if time.monotonic() - began > timeout_s:
-                    raise AssertionError(f"still behind after {timeout_s:g} s: {behind}\n{self.logs()}")
-                await asyncio.sleep(0.3)
-
-    async def records(self) -> list[Stored]:
-        """Everything that stands in the topics."""
-        async with log_reader(self.settings) as reader:
-            places = await reader.places(*WRITTEN)
-            ends = await reader.ends(places)
-            return [
-                Stored(self.settings.bare(r.topic), r.partition, r.offset, r.value, dict(r.headers))
-                async for r in reader.read(dict.fromkeys(places, 0), ends)
-            ]
-
-    async def state(self, agent: str) -> dict[int, Loaded]:
-        """What the state topic of an agent says, by partition."""
-        async with log_reader(self.settings) as reader:
-            return await read_state(self.settings, reader, agent)
-
-
-async def read_state(settings: KafkaSettings, reader: LogReader, agent: str) -> dict[int, Loaded]:
-    """Fold the state topic of an agent."""
-    places = await reader.places(t.state_topic(agent).name)
-    loaded = {place.partition: Loaded() for place in places}
-    async for record in reader.read(dict.fromkeys(places, 0), await reader.ends(places)):
-        loaded[record.partition].take(record)
-    return loaded
+        """Keep workers up until nothing moves; return the seconds."""
+        return await settle(self.settings, self.replace_dead, timeout_s)

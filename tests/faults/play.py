@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka.structs import TopicPartition
 
@@ -15,11 +15,12 @@ from adapters.kafka.topics import ensure_topics
 from adapters.loop_state import group
 from evenhand import topics as t
 from evenhand.experiments.experiment import Experiment
-from tests.faults.books import Books, total_counts
+from tests.faults.books import Books, decision_log, total_counts
 from tests.faults.clients import Clients
-from tests.faults.fold import Expected
+from tests.faults.fold import Expected, Version
 from tests.faults.loop import LINES, Loop, controls, trial
-from tests.faults.plain import USERS_TOPICS, Users
+from tests.faults.plain import Users
+from tests.faults.readings import read, replayed, state
 from tests.faults.story import Story, poisoned, tick
 
 READERS = {
@@ -48,6 +49,7 @@ class Play:
         self.loop, self.story, self.experiment = loop, story, experiment or trial(story)
         self.clients = Clients(loop.settings)
         self.expected: Expected | None = None
+        self.decided: list[bytes] = []
 
     async def tell(self, pace_s: float = 0.0) -> None:
         """Everything, a second of the story in `pace_s`."""
@@ -64,15 +66,42 @@ class Play:
         """What is wrong with the books, when nothing moves any more."""
         await self.loop.settle(timeout_s)
         await self.loop.one_owner_each()
-        records = await self.loop.records()
-        users = Users.read(records)
-        self.expected = Expected(users, LINES)
-        assert self.clients.acked == self.clients.asked
-        assert sum(record.topic in USERS_TOPICS for record in records) >= self.clients.acked
-        assert users.copies > 0
-        assert self.expected.matured > self.story.requests / 2
-        counts = total_counts(await self.loop.state("attribution"))
-        return Books(self.expected, records, self.loop.settings.partitions).check(counts)
+        reckoning = await reckon(self.loop.settings, self.loop.home / "models", LINES)
+        self.expected, self.decided = reckoning.expected, reckoning.decided
+        told_is_there(reckoning, self.clients, self.story)
+        return reckoning.faults
+
+
+class Reckoning(NamedTuple):
+    """What users wrote, what had to come of it, what was decided, and what is wrong."""
+
+    users: Users
+    expected: Expected
+    decided: list[bytes]
+    faults: dict[str, list[Any]]
+
+
+async def reckon(settings: KafkaSettings, models: Path, versions: Mapping[tuple[str, str], Version]) -> Reckoning:
+    """The books of a log in which nothing moves any more."""
+    records = await read(settings)
+    users = Users.read(records)
+    expected, decided = Expected(users, versions), decision_log(records)
+    books = Books(expected, records, settings.partitions)
+    if decided != replayed(records, models, settings.partitions):
+        books.faults["not what a replay in memory decides"].append(len(decided))
+    counts = total_counts(await state(settings, "attribution"))
+    return Reckoning(users, expected, decided, books.check(counts))
+
+
+def told_is_there(reckoning: Reckoning, clients: Clients, story: Story) -> None:
+    """The log holds what the clients were told that it holds, and enough of everything."""
+    users, expected = reckoning.users, reckoning.expected
+    assert clients.acked == clients.asked
+    assert len(users.requests) == story.requests
+    assert users.copies > story.requests * story.repeated
+    assert len(users.garbage) > story.requests * story.garbage
+    assert expected.matured > story.requests / 2
+    assert any(pair.late for pair in expected.pairs.values())
 
 
 @contextlib.asynccontextmanager

@@ -17,6 +17,7 @@ from tests.faults.plain import METRICS, OUTCOMES, REQUESTS
 MODEL = "line"
 FEATURES = ("x", "y", "z")
 CLIENTS = ("consistent_random", "none", "murmur2_random")  # partitioner with a key, no key, partitioner with a key
+IN_TIME = 0.9  # of the grace
 EACH = -1  # a record for every partition of its topic
 POISON = (
     b"", b"{", b"\xff\xfe\x00", b"[]", b"null", b'"text"', b'{"type":"Nothing"}', b"x" * 300_000,
@@ -50,6 +51,9 @@ class Story:
     seed: int = 1
     repeated: float = 0.05
     garbage: float = 0.01
+    model: str = MODEL
+    features: tuple[str, ...] = FEATURES
+    shuffle: int | None = None  # other ways within the grace: no decision may depend on them
 
     @property
     def last_second(self) -> int:
@@ -59,9 +63,14 @@ class Story:
     def told(self) -> dict[int, list[Told]]:
         """What arrives in each second, in order of arrival."""
         r = random.Random(self.seed)
+        way = None if self.shuffle is None else random.Random(self.shuffle)
         arrivals: list[tuple[float, Told]] = []
         for i in range(self.requests):
-            for arrival, told in self._request(r, i):
+            for at, delay, sent in self._request(r, i):
+                arrival, told = at + delay, sent
+                if way is not None:
+                    arrival = at + way.uniform(0, IN_TIME * self.grace_s) if delay <= self.grace_s else arrival
+                    told = sent._replace(client=way.randrange(3))
                 arrivals.append((arrival, told))
                 while r.random() < self.repeated:
                     again = told._replace(client=(told.client + 1) % 3)
@@ -74,21 +83,22 @@ class Story:
             seconds[max(0, min(int(arrival), self.last_second - 1))].append(told)
         return seconds
 
-    def _request(self, r: random.Random, i: int) -> Iterator[tuple[float, Told]]:
+    def _request(self, r: random.Random, i: int) -> Iterator[tuple[float, float, Told]]:
+        """When something happens, how long it takes to arrive, and what arrives."""
         at, key = r.uniform(0, self.seconds), f"k{r.randrange(80)}"
-        x = [r.gauss(0, 1) for _ in FEATURES]
+        x = [r.gauss(0, 1) for _ in self.features]
         steps = 2 if r.random() < 0.1 else 1
         asked: dict[str, Any] = {
-            "type": "PredictionRequested", "id": f"r{i}", "time": self._ms(at), "key": key, "model": MODEL,
-            "features": dict(zip(FEATURES, x, strict=True)) if r.random() < 0.5 else x,
+            "type": "PredictionRequested", "id": f"r{i}", "time": self._ms(at), "key": key, "model": self.model,
+            "features": dict(zip(self.features, x, strict=True)) if r.random() < 0.5 else x,
         }  # fmt: skip
         if steps > 1:
             asked["horizon"] = steps
         if r.random() < 0.7:
             asked["unit"] = f"user-{r.randrange(60)}"
         if r.random() < 0.003:
-            asked["features"] = x[:2]  # an error that its user sees
-        yield self._arrival(r, at), self._told(REQUESTS, asked, r)
+            asked["features"] = x[:-1]  # an error that its user sees
+        yield at, self._delay(r), self._told(REQUESTS, asked, r)
         if r.random() < 0.05:
             metric = {
                 "type": "MetricObserved",
@@ -98,7 +108,7 @@ class Story:
                 "name": "n",
                 "value": x[0],
             }
-            yield self._arrival(r, at), self._told(METRICS, metric, r)
+            yield at, self._delay(r), self._told(METRICS, metric, r)
         if r.random() < 0.05:
             return  # no outcome ever
         for step in range(1, steps + 1):
@@ -106,7 +116,7 @@ class Story:
 
     def _outcomes(
         self, r: random.Random, asked: dict[str, Any], step: int, value: float
-    ) -> Iterator[tuple[float, Told]]:
+    ) -> Iterator[tuple[float, float, Told]]:
         at = (asked["time"] - self.start_ms) / 1000
         known = max(0.0, at + r.uniform(0.5, self.grace_s) * r.choice((-1, 1)))
         event: dict[str, Any] = {
@@ -120,7 +130,7 @@ class Story:
             event["request_id"] = asked["id"]
             if step > 1 or r.random() < 0.2:
                 event["step"] = step
-        yield self._arrival(r, known), self._told(OUTCOMES, event, r)
+        yield known, self._delay(r), self._told(OUTCOMES, event, r)
         if r.random() < 0.01:
             other = {
                 **event,
@@ -128,15 +138,15 @@ class Story:
                 "value": value + 1,
                 "time": event["time"] + r.randint(-900, 900),
             }
-            yield self._arrival(r, known), self._told(OUTCOMES, other, r)
+            yield known, self._delay(r), self._told(OUTCOMES, other, r)
 
-    def _arrival(self, r: random.Random, at: float) -> float:
+    def _delay(self, r: random.Random) -> float:
         fate = r.random()
         if fate < 0.005:
-            return at + self.wait_s + r.uniform(1, self.wait_s)
+            return self.wait_s + r.uniform(1, self.wait_s)
         if fate < 0.04:
-            return at + self.grace_s + r.uniform(1, self.grace_s)
-        return at + r.expovariate(1 / (1 if fate < 0.9 else self.grace_s / 3))
+            return self.grace_s + r.uniform(1.1, self.grace_s)  # ticks are a second apart
+        return min(IN_TIME * self.grace_s, r.expovariate(1 / (1 if fate < 0.9 else self.grace_s / 3)))
 
     def _ms(self, at_s: float) -> int:
         return self.start_ms + int(at_s * 1000)

@@ -5,6 +5,8 @@ import os
 from adapters.beat import Beat, first_beat, keep_beating
 from agents.app import app, home
 
+__all__ = ["app"]
+
 
 def look(beat: Beat) -> None:
     beat.generation = app.membership.generation
