@@ -35,8 +35,9 @@ class Comparison(msgspec.Struct, frozen=True):
 class Scores(msgspec.Struct, frozen=True):
     """One model at one step. Errors in the unit of the target; probabilities and coverage as fractions.
 
-    mase is the mean absolute error over that of the random walk; directed is the share of forecasts that say a direction,
-    of which direction_accuracy and calibration_error speak; profit is of following the direction, after cost.
+    mase is the mean absolute error over that of the random walk. directed is the share of forecasts that say a
+    direction; direction_accuracy and calibration_error speak of those. profit is of following the direction, after
+    cost.
     """
 
     step: int
