@@ -23,7 +23,7 @@ SIGNATURE = Signature(
     features=NAMES, target="y", unit="fraction", horizon_s=60, reference_price="close", max_horizon=STEPS
 )
 KINDS = sorted(model_kinds())
-HEAVY = ("lightgbm", "polars", "torch", "safetensors", "scipy", "pandas", "sklearn", "yaml")
+HEAVY = ("lightgbm", "polars", "torch", "safetensors", "river", "scipy", "pandas", "sklearn", "yaml")
 
 
 def table(seed: int = 1, count: int = 600) -> tuple[FloatArray, FloatArray]:
@@ -73,6 +73,7 @@ def test_the_registry_finds_the_models() -> None:
         "ewma",
         "lstm",
         "transformer",
+        "online",
     } <= set(KINDS)
 
 
