@@ -216,7 +216,8 @@ def ask(predictor: Predictor, rows: NDArray[np.float64], horizon: int) -> list[A
             return [Answered(error=f"{type(error).__name__}: {error}"[:1000])]
         return [one for i in range(len(rows)) for one in ask(predictor, rows[i : i + 1], horizon)]
     finite = math.isfinite
-    every_interval = answer.intervals or [None] * len(answer.values)
+    nothing: list[None] = [None] * len(answer.values)
+    every_interval = answer.intervals or nothing
     return [
         Answered(tuple(values), confidence, intervals)
         if all(map(finite, values))
