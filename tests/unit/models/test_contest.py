@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from evenhand.errors import InvalidConfiguration
-from evenhand.training.contest import ENSEMBLE, Place, as_markdown, contest
+from evenhand.training.contest import ENSEMBLE, Place, as_markdown, contest, rate
 from evenhand.training.examples import Examples
 from evenhand.training.walk_forward import Walk, WalkForward, walk
 from models.candle_files import read_candles
@@ -75,6 +75,17 @@ def test_models_that_walked_by_different_plans_are_not_compared() -> None:
         contest(made, {"a": some}, ["drift"], [1])
     with pytest.raises(InvalidConfiguration, match="name at least one"):
         contest(made, {}, [], [1])
+
+
+def test_intervals_of_real_prices_hold_every_month() -> None:
+    candles = read_candles(ROOT / "data" / "btc-usd-1h.parquet")
+    outcomes = np.diff(np.log(candles.close))
+    answers = rate(np.zeros(len(outcomes)), outcomes, delay=7)
+    held = ((outcomes >= answers.low) & (outcomes <= answers.high))[1000:]
+    months = [held[start : start + 720].mean() for start in range(0, len(held) - 719, 720)]
+    years = [held[start : start + 8760].mean() for start in range(0, len(held) - 8759, 8760)]
+    assert all(0.86 <= month <= 0.94 for month in months)
+    assert all(0.88 <= year <= 0.92 for year in years)
 
 
 @pytest.mark.slow
