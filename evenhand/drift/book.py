@@ -61,7 +61,7 @@ def book(probabilities: Floats, n: int, bets: Sequence[Bet], scores: Floats, cau
             logs.append(np.maximum(np.log(winnings), _LEAST) - np.log1p(2 * spread / np.sqrt(n)))
     return Book(
         logs=fixed(np.array(logs).T),
-        scores=fixed(scores),
+        scores=fixed(scores - probabilities @ scores),
         owners=np.array([bet.moment for bet in bets], np.int64),
         causes=tuple(causes),
     )

@@ -28,6 +28,7 @@ class Numbers(msgspec.Struct, frozen=True, dict=True, tag="numbers"):
 
     def codes(self, values: Floats) -> Ints:
         """The bin of each value."""
+        values = numbers(values)
         if "_edges" not in self.__dict__:
             self.__dict__["_edges"] = np.array(self.edges)
         return np.searchsorted(self.__dict__["_edges"], values)
