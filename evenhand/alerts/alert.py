@@ -12,7 +12,7 @@ HOUR_MS = 3_600_000
 
 
 class AlertState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Times are event time. `changes` are the last times at which a breach began or ended; `time_ms` the last value's."""
+    """Times are event time. `changes` are the last times at which a breach began or ended."""
 
     phase: Phase = "inactive"
     time_ms: int = -1
@@ -21,11 +21,6 @@ class AlertState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended_ms: int | None = None
     breached: bool = False
     changes: tuple[int, ...] = ()
-
-    @property
-    def flapping_since(self) -> int | None:
-        """The last change, where there were any."""
-        return self.changes[-1] if self.changes else None
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):

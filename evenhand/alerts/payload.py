@@ -19,13 +19,11 @@ def iso(time_ms: int) -> str:
 def event(rule: AlertRule, model: str, told: Transition) -> AlertFired | AlertResolved:
     """The event of a transition: the same bytes in every replay."""
     said = "no data" if told.value is None else f"{told.value:.6g} {rule.unit}"
-    annotations = {
-        "summary": f"{rule.name}: {rule.metric} is {said}; alerts where {rule.comparison} {rule.threshold:g} {rule.unit}",
-        **rule.annotations,
-    }
+    limit = f"{rule.comparison} {rule.threshold:g} {rule.unit}"
+    annotations = {"summary": f"{rule.name}: {rule.metric} is {said}; alerts where {limit}", **rule.annotations}
+    ended = iso(told.time_ms) if told.status == "resolved" else ""
     kind = AlertFired if told.status == "firing" else AlertResolved
     return kind(
         id=told.id, time=told.time_ms, key=told.fingerprint, status=told.status, labels=labels_of(rule, model),
-        annotations=annotations, startsAt=iso(told.started_ms), endsAt=iso(told.time_ms) if told.status == "resolved" else "",
-        fingerprint=told.fingerprint,
+        annotations=annotations, startsAt=iso(told.started_ms), endsAt=ended, fingerprint=told.fingerprint,
     )  # fmt: skip

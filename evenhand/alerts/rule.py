@@ -15,8 +15,8 @@ class AlertRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Fires where `metric` `comparison` `threshold` has held for `for` seconds of event time.
 
     `no_data` says what an epoch without a value is: it keeps the state, or is a breach. `annotations` should have a
-    `runbook_url`. After a resolve the rule is silent for `cooldown_s`. More than `flaps` changes in an hour are flapping: the alert
-    then stays firing until it has been quiet for an hour.
+    `runbook_url`. After a resolve the rule is silent for `cooldown_s`. More than `flaps` changes in an
+    hour are flapping: the alert then stays firing until it has been quiet for an hour.
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=128)]

@@ -18,8 +18,9 @@ _LEAST = 1e-6
 class Quantiles(Sketch, frozen=True, kw_only=True):
     """DDSketch (Masson, Rim & Lee, VLDB 2019): counts of values in buckets whose bounds differ by 2 %.
 
-    Bucket i has (g^(i-1), g^i], g = 1.01/0.99; a quantile is reported as 2 g^i/(g + 1), at most 1 % off. Values are zero
-    or more; below 1e-6 they count as zero. Merging adds counts. A span from 1 ms to an hour has 760 buckets at most.
+    Bucket i has (g^(i-1), g^i], g = 1.01/0.99;
+    a quantile is reported as 2 g^i/(g + 1), at most 1 % off. Values are
+    zero or more; below 1e-6 they count as zero. Merging adds counts. A span from 1 ms to an hour has 760 buckets at most.
 
     >>> from evenhand.metrics.response_time import ResponseTime
     >>> round(ResponseTime().add(np.arange(1.0, 101.0)).quantile(0.5))
@@ -27,7 +28,7 @@ class Quantiles(Sketch, frozen=True, kw_only=True):
     """
 
     zeros: int = 0
-    counts: dict[int, int] = {}
+    counts: dict[int, int] = {}  # noqa: RUF012 - msgspec copies it
 
     def add(self, values: Array) -> Self:
         """With more values, shape (n,); about 0.1 us each in batches."""

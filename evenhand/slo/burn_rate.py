@@ -1,4 +1,4 @@
-"""Burn rates over two windows each: how fast an error budget is spent (Google, The Site Reliability Workbook, ch. 5)."""
+"""Burn rates over two windows each: how fast an error budget is spent (The Site Reliability Workbook, chapter 5)."""
 
 from typing import Literal
 

@@ -9,7 +9,7 @@ _PRIOR = 10.0  # events that the prior is worth
 
 
 def probability_burning(objective: Objective, good: int, bad: int, factor: float) -> float:
-    """P(share of bad > factor * budget): Beta(10 b + bad, 10 (1 - b) + good), b the budget: worth ten good-as-promised events.
+    """P(share of bad > factor * budget), of Beta(10 b + bad, 10 (1 - b) + good): ten events at the budget b before.
 
     One bad event of two says little, and five of five say enough:
 

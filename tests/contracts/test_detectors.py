@@ -80,7 +80,7 @@ def test_parameters_that_are_unknown_or_out_of_range_are_refused(one: Detector[A
 
 def test_a_missing_reference_is_refused_by_those_who_need_one(one: Detector[Any]) -> None:
     if one.needs_reference:
-        with pytest.raises(InvalidConfiguration, match="reference of|at least"):
+        with pytest.raises(InvalidConfiguration, match="at least"):
             one.start()
     else:
         assert one.start(stream(one, 50, changed=False, seed=8)).seen == 50

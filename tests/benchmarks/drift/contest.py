@@ -35,8 +35,8 @@ def made(kind: str, parameters: dict[str, Any], sample: Any) -> Detector[Any]:
     return plain
 
 
-def alarms(one: Detector[Any], reference: Any, values: Any) -> int:
-    """How often it fires when it is started again after each alarm."""
+def alarms(one: Detector[Any], reference: Any, values: Any) -> tuple[int, Any]:
+    """How often it fires when it is started again after each alarm, and its last state."""
     fresh = one.start(reference) if one.needs_reference else one.start()
     count, begun, at, state = 0, 0, 0, fresh
     while at < len(values):
@@ -46,17 +46,12 @@ def alarms(one: Detector[Any], reference: Any, values: Any) -> int:
         else:
             count, begun, state = count + 1, begun + state.alarm_at, fresh
             at = begun
-    return count
+    return count, state
 
 
 def delay(one: Detector[Any], reference: Any, before: Any, after: Any) -> float:
-    """Events from the change to the alarm; infinite where there is none. An alarm before it starts again."""
-    state = one.start(reference) if one.needs_reference else one.start()
-    state = one.update(state, before)
-    if state.alarm_at is not None:
-        state = one.update(one.start(reference) if one.needs_reference else one.start(), before[-1000:])
-        if state.alarm_at is not None:
-            return math.inf
+    """Events from the change to the first alarm after it; infinite where there is none."""
+    _, state = alarms(one, reference, before)
     seen = state.seen
     state = one.update(state, after)
     return math.inf if state.alarm_at is None else state.alarm_at - seen
@@ -86,7 +81,7 @@ def rows(contestants: list[Contestant], null: dict[str, Law], changes: dict[str,
             fired = total = 0
             for _ in range(streams):
                 reference = law(rng, long)
-                fired += alarms(made(kind, parameters, reference), reference, law(rng, events))
+                fired += alarms(made(kind, parameters, reference), reference, law(rng, events))[0]
                 total += events
             reference = law(rng, long)
             micro = cost(made(kind, parameters, reference), reference, law(rng, round(BATCH * 40 * share)))

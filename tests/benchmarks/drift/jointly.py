@@ -93,8 +93,9 @@ def month(say: Callable[[str], None], *, epochs: int = 730, per_epoch: int = 20,
         else:
             fired += 1
         changed, state = "", panel.start()
+    name = "month of 1,000 features" + (", planted" if planted else "")
     say(f"{'panel per_month=1':22} 1,000 features, a month: {fired} false, {len(found)} of {len(plan)} planted found")
-    found.append({"detector": "panel per_month=1", "stream": "month of 1,000 features" + (", planted" if planted else ""),
+    found.append({"detector": "panel per_month=1", "stream": name,
                   "false_alarms_per_100k": 1e5 * fired / (epochs * per_epoch), "median_delay": None,
                   "missed": 1 - len(found) / len(plan) if plan else None, "us_per_event_feature": None})  # fmt: skip
     return found

@@ -20,7 +20,7 @@ def student(rng: Rng, n: int) -> Floats:
 
 
 def student_of_variance_one(rng: Rng, n: int) -> Floats:
-    return rng.standard_t(3, n) / np.sqrt(3)
+    return np.asarray(rng.standard_t(3, n) / np.sqrt(3), np.float64)
 
 
 def autoregressive(phi: float) -> Law:

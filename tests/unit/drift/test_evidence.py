@@ -1,6 +1,7 @@
 """Evidence adds up exactly, and the bets are fair."""
 
 import math
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -71,8 +72,13 @@ def test_a_panel_is_json() -> None:
     assert again.evidence(columns([(1.0, 2.0, "b")]), 0) == PANEL.evidence(columns([(1.0, 2.0, "b")]), 0)
 
 
-@pytest.mark.parametrize("values", [RNG.normal(size=5000), RNG.integers(0, 3, 5000) * 1.0, np.r_[np.zeros(3000), RNG.random(2000)],
-                                    np.full(1000, 7.0), RNG.standard_cauchy(800)])  # fmt: skip
+REFERENCES = [
+    RNG.normal(size=5000), RNG.integers(0, 3, 5000) * 1.0, np.r_[np.zeros(3000), RNG.random(2000)],
+    np.full(1000, 7.0), RNG.standard_cauchy(800),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("values", REFERENCES)
 def test_no_bet_wins_on_the_reference_itself(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
     reference = of_numbers(values)
     book = RankLegendre().book(reference)

@@ -7,14 +7,15 @@ import pytest
 from evenhand.drift.early_warning import EarlyWarning, calibrate
 from evenhand.drift.panel import panel_of
 from evenhand.drift.sample import Sample
-from evenhand.drift.watch import DriftBegan, DriftEnded, Watch, WatchRule, begin, step
+from evenhand.drift.watch import DriftBegan, DriftEnded, Signal, Watch, WatchRule, begin, step
 
 RULE = WatchRule(per_100k=1, reference_size=1000)
 HOUR_MS = 3_600_000
 
 
-def play(watch: Watch, means: list[float], seed: int = 0) -> tuple[Watch, list[tuple[int, object]]]:
-    rng, heard = np.random.default_rng(seed), []
+def play(watch: Watch, means: list[float], seed: int = 0) -> tuple[Watch, list[tuple[int, Signal]]]:
+    rng = np.random.default_rng(seed)
+    heard: list[tuple[int, Signal]] = []
     for epoch, mean in enumerate(means):
         rows = {"x": rng.normal(mean, 1, 100).tolist(), "y": rng.normal(0, 1, 100).tolist()}
         ids = [f"{seed}-{epoch}-{i}" for i in range(100)]
@@ -63,7 +64,7 @@ def test_a_sample_does_not_depend_on_partitions_or_order() -> None:
 
 def scored(
     rng: np.random.Generator, n: int, volatility: float = 1.0, bias: float = 0.0
-) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+) -> tuple[np.ndarray, np.ndarray]:
     predicted = np.exp(rng.normal(0, 0.5, n)) * volatility
     return predicted, (predicted * (rng.normal(size=n) + bias)) ** 2
 
