@@ -18,9 +18,8 @@ _LEAST = 1e-6
 class Quantiles(Sketch, frozen=True, kw_only=True):
     """DDSketch (Masson, Rim & Lee, VLDB 2019): counts of values in buckets whose bounds differ by 2 %.
 
-    Bucket i has (g^(i-1), g^i], g = 1.01/0.99;
-    a quantile is reported as 2 g^i/(g + 1), at most 1 % off. Values are
-    zero or more; below 1e-6 they count as zero. Merging adds counts. A span from 1 ms to an hour has 760 buckets at most.
+    Bucket i has (g^(i-1), g^i], g = 1.01/0.99; a quantile is reported as 2 g^i/(g + 1), at most 1 % off. Values are
+    zero or more; below 1e-6 they count as zero. Merging adds counts. From 1 ms to an hour there are 760 buckets.
 
     >>> from evenhand.metrics.response_time import ResponseTime
     >>> round(ResponseTime().add(np.arange(1.0, 101.0)).quantile(0.5))

@@ -19,7 +19,7 @@ SLOW = AlertRule(name="slow", metric="response_time_p95_ms", comparison=">", thr
 
 
 def play(
-    rule: AlertRule, values: list[float | None], step_ms: int = MINUTE
+    rule: AlertRule, values: Sequence[float | None], step_ms: int = MINUTE
 ) -> tuple[list[tuple[int, Transition]], AlertState]:
     state, told = AlertState(), []
     for place, value in enumerate(values):

@@ -53,7 +53,7 @@ def test_the_alarm_comes_in_the_same_epoch_with_the_same_finding() -> None:
     alone = together = PANEL.start()
     for _epoch in range(30):
         price = rng.normal(0.8 if alone.seen >= 1000 else 0.0, 1, 100)
-        events = {
+        events: dict[str, Any] = {
             "price": price,
             "size": rng.integers(0, 4, 100).astype(float),
             "venue": ["a"] * 50 + ["b"] * 30 + ["c"] * 20,
