@@ -19,7 +19,9 @@ class DeliveryFailed(EvenhandError):
 class Channel(Protocol):
     """Sends one alert at a time; the alert's `id` is the idempotency key, and a repeat carries the same one."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What rules call it."""
 
     async def send(self, alert: Alert) -> None:
         """Return when it is taken; DeliveryFailed says whether to try again. It ends within its own deadline."""

@@ -44,6 +44,7 @@ class Email(msgspec.Struct, frozen=True, kw_only=True):
 
     def _send(self, mail: EmailMessage) -> None:
         context = ssl.create_default_context(cafile=self.ca_file)
+        client: smtplib.SMTP
         if self.security == "tls":
             client = smtplib.SMTP_SSL(self.server, self.port, timeout=self.deadline_s, context=context)
         else:

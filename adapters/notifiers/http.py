@@ -49,9 +49,7 @@ class CheckedResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         addresses = await self.lookup(host, port)
         if not self._allow_private and not all(is_public(address) for address in addresses):
-            raise DeliveryFailed(
-                "the channel's host has a private address: allow it by name if that is meant", again=False
-            )
+            raise DeliveryFailed("the host has a private address: allow it by name if that is meant", again=False)
         return [
             ResolveResult(
                 hostname=host, host=address, port=port, proto=0, flags=socket.AI_NUMERICHOST,
@@ -95,6 +93,8 @@ async def post(
         ):
             await answer.content.read(MAX_ANSWER_BYTES)
             status, after = answer.status, answer.headers.get("Retry-After", "")
+    except aiohttp.InvalidURL:  # such as 127.1 or 2130706433, which some resolvers take for an address
+        raise DeliveryFailed(f"{channel}: the URL names no host", again=False) from None
     except TimeoutError:
         raise DeliveryFailed(f"{channel}: no answer within {deadline_s:g} s") from None
     except (aiohttp.ClientError, OSError) as error:
