@@ -11,6 +11,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.structs import TopicPartition
 
 from adapters.kafka import failpoints
+from adapters.kafka.closing import stop_consumer
+from adapters.kafka.gapless import make_consumer
 from adapters.kafka.rows import OWNER, POSITION, RESET, StateError, Term, corrupt, read_term
 
 if TYPE_CHECKING:
@@ -109,8 +111,8 @@ class Changelog:
 
     async def _started(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            consumer = AIOKafkaConsumer(
-                **self._settings.client_kwargs(),
+            consumer = make_consumer(
+                self._settings,
                 request_timeout_ms=int(self._timing.request_timeout_s * 1000),
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
@@ -126,4 +128,4 @@ class Changelog:
         """Close the client."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            await consumer.stop()
+            await stop_consumer(consumer)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from adapters.kafka.delivery import Batch
     from evenhand.processors.base import Processor
 
+ROW_BYTES = 64  # at most, of a row beside its key and value
+RESERVE_BYTES = 4096  # of a record batch, for its header and the position row
 log = logging.getLogger(__name__)
 
 
@@ -65,6 +67,11 @@ class PartitionState:
         held = await self._load(batch)
         self._held[batch.partition] = held
         return held
+
+    def fits(self, rows: Mapping[bytes, bytes | None]) -> bool:
+        """Whether rows can be written in one record batch."""
+        size = sum(len(key) + len(value or b"") + ROW_BYTES for key, value in rows.items())
+        return size + RESERVE_BYTES <= self.app.timing.max_batch_bytes
 
     async def put(
         self, batch: Batch, held: Held, rows: Mapping[bytes, bytes | None], topic: str, last_offset: int

@@ -10,11 +10,13 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 
+from adapters.kafka.gapless import make_consumer
+
 if TYPE_CHECKING:
     from adapters.kafka.app import BatchApp
 
 FETCH_BYTES = 8 << 20  # of one fetch
-PARTITION_BYTES = 256 << 10  # of one partition in it: less than a lane takes, or a pause would throw much away
+PARTITION_BYTES = 1 << 20  # of one partition in it: half of what a lane takes, or a pause would throw much away
 Records = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 OUTSIDE = -1
 T = TypeVar("T")
@@ -28,8 +30,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         conf, timing = self.app.conf, self.app.timing
         self._assignor = self.app.assignor  # keeps equal partition numbers of an agent's topics together
-        return AIOKafkaConsumer(
-            **self.app.kafka.client_kwargs(),
+        return make_consumer(
+            self.app.kafka,
             request_timeout_ms=int(timing.request_timeout_s * 1000),
             client_id=conf.broker_client_id,
             group_id=conf.id,

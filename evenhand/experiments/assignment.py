@@ -1,5 +1,6 @@
 """Who gets which variant: a salted hash of the unit, the same on every worker, restart and in every language."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from hashlib import blake2b
 
@@ -24,10 +25,31 @@ def edges(variants: Sequence[Variant]) -> list[int]:
     return ends
 
 
+class Ring:
+    """The ring of an experiment, worked out once for many units.
+
+    >>> Ring(
+    ...     Experiment(
+    ...         name="e",
+    ...         model="m",
+    ...         champion="a",
+    ...         variants=(Variant(name="a", version="1.0.0", weight=1), Variant(name="b", version="2.0.0", weight=1)),
+    ...     )
+    ... ).assign("user-1").name
+    'b'
+    """
+
+    __slots__ = ("_ends", "_salt", "_variants")
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._salt, self._variants = experiment.salt or experiment.name, experiment.variants
+        self._ends = edges(experiment.variants)
+
+    def assign(self, unit: str) -> Variant:
+        """The variant of a unit, O(log of the number of variants), about a microsecond."""
+        return self._variants[bisect_right(self._ends, bucket(self._salt, unit))]
+
+
 def assign(experiment: Experiment, unit: str) -> Variant:
-    """The variant of a unit, O(number of variants), about a microsecond."""
-    place = bucket(experiment.salt or experiment.name, unit)
-    for variant, end in zip(experiment.variants, edges(experiment.variants), strict=True):
-        if place < end:
-            return variant
-    raise AssertionError("the last edge is 2^64")
+    """The variant of one unit."""
+    return Ring(experiment).assign(unit)
