@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+from tests.benchmarks.drift.annotated import annotated
 from tests.benchmarks.drift.contest import univariate
 from tests.benchmarks.drift.jointly import month, vectors
 
@@ -14,7 +15,13 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-rows = [*vectors(size, say), *month(say, planted=False), *month(say, planted=True), *univariate(size, say)]
+rows = [
+    *vectors(size, say),
+    *month(say, planted=False),
+    *month(say, planted=True),
+    *annotated(say),
+    *univariate(size, say),
+]
 target = Path("var/bench/drift.json")
 target.parent.mkdir(parents=True, exist_ok=True)
 target.write_text(json.dumps(rows, indent=1) + "\n")
