@@ -27,7 +27,7 @@ FALSE_PER_1000 = 1.0
 def standing(values: Floats) -> Floats:
     """In standard deviations of the first 100 events: what a detector with absolute thresholds needs."""
     head = values[:100]
-    return (values - head.mean(0)) / (head.std(0) + 1e-9)
+    return np.asarray((values - head.mean(0)) / (head.std(0) + 1e-9), np.float64)
 
 
 def each_column(make: Callable[[], Detector[Any]]) -> Finder:
@@ -70,10 +70,12 @@ def jointly(learn: int, per_100k: float) -> Finder:
 def finders() -> Iterator[tuple[str, list[Finder]]]:
     """Settings of each detector, the most sensitive first."""
     yield "panel", [jointly(40, rate) for rate in (1e5, 5e4, 2e4, 1e4, 5e3, 2e3, 1e3, 5e2, 2e2, 1e2)]
+    thresholds = [2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0]
     grids: list[tuple[str, str, list[Any]]] = [
-        ("adwin", "delta", [0.9, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.002]), ("page_hinkley", "threshold", [2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0]),
+        ("adwin", "delta", [0.9, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.002]),
+        ("page_hinkley", "threshold", thresholds),
         ("kswin", "alpha", [0.01, 0.005, 2e-3, 1e-3, 5e-4, 2e-4, 1e-4, 1e-5]),
-    ]  # fmt: skip
+    ]
     for kind, name, values in grids:
         yield kind, [each_column(lambda k=kind, n=name, v=value: detector(k, {n: v})) for value in values]  # type: ignore[misc]
 
@@ -113,6 +115,7 @@ def annotated(say: Callable[[str], None]) -> list[Row]:
     rng, rows = np.random.default_rng(31), []
     shuffled = [rng.permutation(values) for values, _ in loaded.values() for _ in range(3)]
     for name, settings in finders():
+        wrong, find = np.inf, settings[-1]
         for find in settings:
             wrong = sum(len(find(values)) for values in shuffled) / (3 * events) * 1000
             if wrong <= FALSE_PER_1000:
