@@ -17,7 +17,7 @@ def columns(rng: np.random.Generator, n: int, phi: float) -> dict[str, Floats]:
 
 
 def months_alarms(per_month: float, phi: float, months: int, seed: int) -> int:
-    """Alarms in months of 240 epochs of 50 events; a reference of its own for each month, armed again after an alarm."""
+    """Alarms in months of 240 epochs of 50 events; each has its own reference, and is armed again after an alarm."""
     rng, alarms = np.random.default_rng(seed), 0
     for _ in range(months):
         panel: Panel = panel_of(columns(rng, 10_000, phi), per_month=per_month)
