@@ -22,6 +22,13 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     weight: Annotated[int, Meta(ge=0, le=1_000_000)]
 
 
+class Segment(msgspec.Struct, frozen=True, array_like=True):
+    """A piece of the ring of 2^64 places: from `start`, sixteen hexadecimal digits, up to the next segment's start."""
+
+    start: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+    variant: Name
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When to stop, and what for. All fractions are of one, all losses in the unit of the success metric.
 
@@ -44,7 +51,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A trial of challengers against the champion of one served model.
 
     The variant named `champion` serves by default. Every variant that does not serve a request predicts on it in
-    shadow. `salt` belongs to this experiment alone, so that its split is independent of every other one.
+    shadow. `salt` belongs to this experiment alone, so that its split is independent of every other one. `ring` says
+    who has which places once the weights have changed; without it they follow each other in order.
 
     >>> Experiment(
     ...     name="ridge-or-trees",
@@ -67,6 +75,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     grace_s: Annotated[int, Meta(ge=0)] = 60
     salt: str = ""
     rule: Rule = Rule()
+    ring: tuple[Segment, ...] = ()
 
     def __post_init__(self) -> None:
         names = [variant.name for variant in self.variants]
@@ -78,6 +87,13 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise InvalidConfiguration(f"experiment {self.name!r}: champion {self.champion!r} is none of {names}")
         if sum(variant.weight for variant in self.variants) <= 0:
             raise InvalidConfiguration(f"experiment {self.name!r}: the weights of {names} are all zero")
+        starts = [segment.start for segment in self.ring]
+        if self.ring and (starts[0].strip("0") or starts != sorted(set(starts))):
+            raise InvalidConfiguration(
+                f"experiment {self.name!r}: its ring must begin at 0 and ascend, it has {starts}"
+            )
+        if strange := sorted({segment.variant for segment in self.ring} - set(names)):
+            raise InvalidConfiguration(f"experiment {self.name!r}: its ring names {strange}, which are none of {names}")
 
     @property
     def challengers(self) -> tuple[str, ...]:
