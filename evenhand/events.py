@@ -214,21 +214,48 @@ class PredictionScored(Event, frozen=True, kw_only=True, omit_defaults=True):
     delay_ms: int
     response_time_ms: float | None = None
     experiment: str | None = None
+    control: str = ""
     shadows: tuple[ShadowValue, ...] = ()
 
 
 class Moments(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Count, mean, and sum of squared deviations of a metric: [n, mean, m2]."""
+    """Count, mean, and sum of squared deviations of a metric: [n, mean, m2, low].
+
+    `low` is what rounding took from the mean, so that sums of values around 1e9 merge without loss.
+    """
 
     n: int = 0
     mean: float = 0.0
     m2: float = 0.0
+    low: float = 0.0
+
+
+class CoMoments(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Of two metrics: count, means, sums of squared deviations, sum of their products, what rounding took."""
+
+    n: int = 0
+    mean_x: float = 0.0
+    mean_y: float = 0.0
+    m2_x: float = 0.0
+    m2_y: float = 0.0
+    c_xy: float = 0.0
+    low_x: float = 0.0
+    low_y: float = 0.0
+
+
+class Phase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Requests under one control: its weights, and by variant how many were served and how many of them matured."""
+
+    weights: dict[str, int]
+    served: dict[str, int] = {}
+    matured: dict[str, int] = {}
 
 
 class VariantEvidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Sums of one variant. Counts are of requests; the moments are of clusters, whatever the number of requests.
 
     `losses` are the variant's own, `paired` the differences to the champion on the same clusters (negative: better).
+    `ratios` are of what it served: sum and count of a metric, by unit and epoch.
     """
 
     served: int = 0
@@ -237,6 +264,7 @@ class VariantEvidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     matured: int = 0
     losses: dict[str, Moments] = {}
     paired: dict[str, Moments] = {}
+    ratios: dict[str, CoMoments] = {}
 
 
 class EvidenceReported(Event, frozen=True, kw_only=True, omit_defaults=True):
@@ -253,6 +281,7 @@ class EvidenceReported(Event, frozen=True, kw_only=True, omit_defaults=True):
     last_epoch: int
     epoch_s: int
     variants: dict[str, VariantEvidence] = {}
+    phases: dict[str, Phase] = {}
     digest: str = ""
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 
 from evenhand.codec import decoder, encode, stable_id
-from evenhand.envelope import cloud_headers, integer_header
+from evenhand.envelope import cloud_headers, float_header, integer_header
 from evenhand.epochs import delay_ms
 from evenhand.events import ControlChanged, EvidenceReported, PredictionMade, PredictionScored, Ticked
-from evenhand.experiments.evidence import Exposure, Pair, fold
+from evenhand.experiments.evidence import RESPONSE_TIME, Exposure, Pair, count_phases, fold
+from evenhand.experiments.experiment import Experiment
 from evenhand.partitioning import partition_of
 from evenhand.processors.base import Output, Processor, Record, Row
 from evenhand.processors.in_band import InBand
@@ -142,7 +143,7 @@ class Evidence(Processor):
         entries.place = (topic, self.partition, entries.place[2], record.offset)
         held = self.open.get(name)
         if isinstance(event, PredictionMade):
-            exposure = _exposure(event)
+            exposure = _exposure(event, record, experiment)
             known = entries.exposures.get(event.request_id) or (held and held.exposures.get(event.request_id))
             if not known or _order(exposure) < _order(known):
                 entries.exposures[event.request_id] = exposure
@@ -211,11 +212,13 @@ class Evidence(Processor):
         if last < first:
             return
         experiment = subject.experiment
-        variants, digest, places = {}, "", []
+        variants, phases, digest, places = {}, {}, "", []
         if held is not None:
             pairs = sorted((pair.time, pair_id) for pair_id, pair in held.pairs.items() if pair.time)
             ids = [*sorted(held.exposures), *(pair_id for _, pair_id in pairs)]
-            variants = fold(experiment, held.exposures.values(), [held.pairs[pair_id] for _, pair_id in pairs])
+            counted = [held.pairs[pair_id] for _, pair_id in pairs]
+            variants = fold(experiment, held.exposures.values(), counted)
+            phases = count_phases(self.subjects.weights(experiment.name), held.exposures.values(), counted)
             digest = blake2b("\x1f".join(ids).encode(), digest_size=16).hexdigest()
             places = [[topic, partition, *span] for (topic, partition), span in sorted(held.places.items())]
         event = EvidenceReported(
@@ -230,6 +233,7 @@ class Evidence(Processor):
             last_epoch=last,
             epoch_s=experiment.epoch_s,
             variants=variants,
+            phases=phases,
             digest=digest,
         )
         headers = [
@@ -240,10 +244,13 @@ class Evidence(Processor):
         output.send(EVIDENCE, partition_of(experiment.model, self.partitions), row)
 
 
-def _exposure(event: PredictionMade) -> Exposure:
+def _exposure(event: PredictionMade, record: Record, experiment: Experiment) -> Exposure:
     failed = {shadow.variant: shadow.error is not None for shadow in event.shadows}
     failed[event.variant] = event.error is not None
-    return Exposure(event.time, event.variant, failed)
+    if not experiment.rule.watches(RESPONSE_TIME):
+        return Exposure(event.time, event.variant, failed, event.control)
+    taken_ms = float_header(record, "response_time_ms")
+    return Exposure(event.time, event.variant, failed, event.control, event.unit, taken_ms)
 
 
 def _order(exposure: Exposure) -> tuple[str, list[tuple[str, bool]]]:
@@ -253,4 +260,6 @@ def _order(exposure: Exposure) -> tuple[str, list[tuple[str, bool]]]:
 def _pair(event: PredictionScored) -> Pair:
     values: dict[str, float | None] = {shadow.variant: shadow.value for shadow in event.shadows}
     values[event.variant] = event.value
-    return Pair(event.time, event.cluster, event.outcome, values, (event.outcome_id, event.variant, event.version))
+    served, control = (event.variant, event.control) if event.step == 1 else ("", "")
+    rank = event.outcome_id, event.variant, event.version
+    return Pair(event.time, event.cluster, event.outcome, values, rank, served, control)

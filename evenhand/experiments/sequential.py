@@ -1,0 +1,93 @@
+"""The test that may be looked at after every event: a continuous O'Brien-Fleming boundary beside a confidence sequence.
+
+Both bound |sum of differences| as a function of how many there are, n. Their error probabilities add up to alpha.
+
+- O'Brien-Fleming, to the planned end N: reject when |z| sqrt(n / N) >= c with 4 (1 - Phi(c)) = alpha. By reflection,
+  a Brownian motion crosses +-c anywhere before time 1 with at most that probability, however often one looks.
+- The asymptotic confidence sequence (Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas, Annals of Statistics 2024), for
+  ever: half-width sd sqrt(2 (n r + 1) / (n^2 r) log(sqrt(n r + 1) / alpha)), r = (log(1 - 2 log alpha) - 2 log alpha) / m,
+  tightest near n = m.
+
+The first has the power of a fixed test at the planned end, the second stops sooner where an effect is large. All
+functions take numbers or arrays that broadcast: `simulate` calls the one that the judge calls. Cost: 5 µs a look for
+numbers, 0.1 µs in arrays.
+"""
+
+from functools import lru_cache
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+Number = TypeVar("Number", float, NDArray[np.float64])
+SPENT_FOR_EVER = 0.2  # of alpha, on the confidence sequence
+LEAST = 30  # clusters or blocks before the first look: both boundaries are asymptotic
+
+
+class Design(msgspec.Struct, frozen=True):
+    """What is fixed before the first look.
+
+    `alpha` is two-sided. `effect` is the smallest difference that matters, in the unit of the metric; with `planned`,
+    that many observations are the end, otherwise as many as a fixed test of that effect needs.
+    """
+
+    alpha: float
+    effect: float
+    power: float = 0.8
+    minimum: int = LEAST
+    planned: int | None = None
+
+
+def planned_size(design: Design, sd: Number) -> Number:
+    """Observations at the planned end: ((z_alpha/2 + z_power) sd / effect)^2, those of a fixed test.
+
+    >>> round(planned_size(Design(alpha=0.05, effect=0.2), 1.0))
+    196
+    """
+    if design.planned is not None:
+        return sd * 0 + design.planned
+    z = _quantile(1.0 - design.alpha / 2.0) + _quantile(design.power)
+    return (sd * (z / design.effect)) ** 2
+
+
+def half_width(design: Design, n: Number, sd: Number, *, is_past_end: "bool | NDArray[np.bool_]" = False) -> Number:
+    """Half of the width of the interval around the mean that is valid at every look at once, in the metric's unit.
+
+    The lesser of the two boundaries' widths. Past the planned end only the confidence sequence goes on; the first look
+    at or after the end is still O'Brien-Fleming's. Zero lies outside exactly where the test rejects.
+    """
+    end = planned_size(design, sd)
+    bounded = sd * _critical((1.0 - SPENT_FOR_EVER) * design.alpha) / np.sqrt(np.minimum(n, end) * n / end)
+    bounded = np.where(is_past_end, np.inf, bounded)
+    wide = sd * _unit_width(n, SPENT_FOR_EVER * design.alpha, max(design.minimum, LEAST))
+    found = np.minimum(bounded, wide)
+    found = np.where(n < max(design.minimum, LEAST), np.inf, found)
+    return found if isinstance(n, np.ndarray) else float(found)  # type: ignore[return-value]
+
+
+def _unit_width(n: Number, alpha: float, tightest: float) -> Number:
+    rho = (np.log(1.0 - 2.0 * np.log(alpha)) - 2.0 * np.log(alpha)) / tightest
+    grown: Number = n * rho + 1.0
+    found: Number = np.sqrt(2.0 * grown / (n * n * rho) * np.log(np.sqrt(grown) / alpha))
+    return found
+
+
+def asymptotic_half_width(n: Number, sd: Number, alpha: float, tightest: float) -> Number:
+    """Of the confidence sequence alone, at level 1 - alpha, for ever.
+
+    >>> round(asymptotic_half_width(1000.0, 1.0, 0.05, 1000.0), 4)
+    0.096
+    """
+    return sd * _unit_width(n, alpha, tightest)
+
+
+def _critical(alpha: float) -> float:
+    """4 (1 - Phi(c)) = alpha."""
+    return _quantile(1.0 - alpha / 4.0)
+
+
+@lru_cache(maxsize=256)
+def _quantile(probability: float) -> float:
+    return float(ndtri(probability))
