@@ -297,7 +297,12 @@ class MetricReported(Event, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class VariantPosterior(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What is believed of a challenger against the champion; differences in the unit of the success metric."""
+    """What is known of a challenger against the champion; differences in the unit of the success metric.
+
+    `mean_difference` and all beside it are of the posterior, shrunken by its prior, and inform. `observed_difference`
+    and `confidence_sequence` are of the sequential test: that one is valid at every look, and it alone stops.
+    `clusters` counts blocks where the experiment has them, and so does `planned_clusters`, the planned end.
+    """
 
     clusters: int
     exposures: int
@@ -308,6 +313,14 @@ class VariantPosterior(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     relative_difference: float | None = None
     error_fraction: float | None = None
     probability_more_errors: float | None = None
+    probability_best: float | None = None
+    probability_equivalent: float | None = None
+    expected_loss_of_champion: float | None = None
+    relative_interval: tuple[float, float] | None = None
+    observed_difference: float | None = None
+    confidence_sequence: tuple[float, float] | None = None
+    planned_clusters: int | None = None
+    guardrails: dict[str, str] = {}
 
 
 class PosteriorUpdated(Event, frozen=True, kw_only=True, omit_defaults=True):

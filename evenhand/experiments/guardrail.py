@@ -37,7 +37,7 @@ class Watched(msgspec.Struct, frozen=True):
 
 
 def log_e_above(k: float, m: float, theta: float) -> float:
-    """log E against a fraction of at most theta, k of m counted; 3 µs.
+    """Log E against a fraction of at most theta, k of m counted; 3 µs.
 
     >>> round(math.exp(log_e_above(11, 11, 2 / 3)), 1)
     21.5
@@ -52,7 +52,7 @@ def log_e_above(k: float, m: float, theta: float) -> float:
 
 
 def log_e_below(k: float, m: float, theta: float) -> float:
-    """log E against a fraction of at least theta."""
+    """Log E against a fraction of at least theta."""
     return log_e_above(m - k, m, 1.0 - theta)
 
 

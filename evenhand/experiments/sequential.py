@@ -14,14 +14,13 @@ numbers, 0.1 µs in arrays.
 """
 
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri
 
-Number = TypeVar("Number", float, NDArray[np.float64])
+Number = Any  # float, or an array of them
 SPENT_FOR_EVER = 0.2  # of alpha, on the confidence sequence
 LEAST = 30  # clusters or blocks before the first look: both boundaries are asymptotic
 
@@ -30,7 +29,8 @@ class Design(msgspec.Struct, frozen=True):
     """What is fixed before the first look.
 
     `alpha` is two-sided. `effect` is the smallest difference that matters, in the unit of the metric; with `planned`,
-    that many observations are the end, otherwise as many as a fixed test of that effect needs.
+    that many observations are the end, otherwise as many as a fixed test of that effect needs. A fixed design has one
+    look, at the end.
     """
 
     alpha: float
@@ -38,6 +38,7 @@ class Design(msgspec.Struct, frozen=True):
     power: float = 0.8
     minimum: int = LEAST
     planned: int | None = None
+    is_fixed: bool = False
 
 
 def planned_size(design: Design, sd: Number) -> Number:
@@ -52,19 +53,23 @@ def planned_size(design: Design, sd: Number) -> Number:
     return (sd * (z / design.effect)) ** 2
 
 
-def half_width(design: Design, n: Number, sd: Number, *, is_past_end: "bool | NDArray[np.bool_]" = False) -> Number:
+def half_width(design: Design, n: Number, sd: Number, *, is_past_end: Number = False) -> Number:
     """Half of the width of the interval around the mean that is valid at every look at once, in the metric's unit.
 
     The lesser of the two boundaries' widths. Past the planned end only the confidence sequence goes on; the first look
     at or after the end is still O'Brien-Fleming's. Zero lies outside exactly where the test rejects.
     """
     end = planned_size(design, sd)
+    if design.is_fixed:
+        too_soon = (n < np.maximum(end, design.minimum)) | np.asarray(is_past_end)
+        single = np.where(too_soon, np.inf, sd * _quantile(1.0 - design.alpha / 2.0) / np.sqrt(n))
+        return single if isinstance(n, np.ndarray) else float(single)
     bounded = sd * _critical((1.0 - SPENT_FOR_EVER) * design.alpha) / np.sqrt(np.minimum(n, end) * n / end)
     bounded = np.where(is_past_end, np.inf, bounded)
     wide = sd * _unit_width(n, SPENT_FOR_EVER * design.alpha, max(design.minimum, LEAST))
     found = np.minimum(bounded, wide)
     found = np.where(n < max(design.minimum, LEAST), np.inf, found)
-    return found if isinstance(n, np.ndarray) else float(found)  # type: ignore[return-value]
+    return found if isinstance(n, np.ndarray) else float(found)
 
 
 def _unit_width(n: Number, alpha: float, tightest: float) -> Number:

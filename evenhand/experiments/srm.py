@@ -24,7 +24,7 @@ LOG_ENOUGH = float(-np.log(ALPHA))
 
 
 def log_e(counts: Any, weights: Any, kappa: float = KAPPA) -> Any:
-    """log E of counts, shape (..., arms), against weights of any scale, shape (arms,), all positive.
+    """Log E of counts, shape (..., arms), against weights of any scale, shape (arms,), all positive.
 
     >>> round(float(log_e([30, 70], [1, 1])), 2)
     4.78
@@ -39,7 +39,7 @@ def log_e(counts: Any, weights: Any, kappa: float = KAPPA) -> Any:
 
 
 def of_phase(weights: Mapping[str, int], counts: Mapping[str, int]) -> float:
-    """log E of one phase. A count of an arm that has no weight is a mismatch by itself."""
+    """Log E of one phase. A count of an arm that has no weight is a mismatch by itself."""
     if any(count for name, count in counts.items() if not weights.get(name)):
         return np.inf
     arms = [name for name, weight in weights.items() if weight]
