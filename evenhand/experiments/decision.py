@@ -91,7 +91,7 @@ def _too_good(compared: list[Comparison]) -> str | None:
         for metric, watched in each.guardrails.items():
             if watched.state == "too_good":
                 return (
-                    f"{each.name}: {metric} is too good to be true, look for a broken join or a leak: {watched.reason}"
+                    f"{each.name}: {metric} is too good to be true, look for a leak: {watched.reason}"
                 )
     return None
 

@@ -122,7 +122,7 @@ def watch_difference(
 def _half_width(n_a: int, n_b: int, variance: float, alpha: float) -> float:
     """Time is the information: a harmonic sample size, so that unequal arms have one clock."""
     n = n_a * n_b / (n_a + n_b)
-    return asymptotic_half_width(n, math.sqrt(variance * n), 2.0 * alpha, 500.0)
+    return float(asymptotic_half_width(n, math.sqrt(variance * n), 2.0 * alpha, 500.0))
 
 
 def _placed(

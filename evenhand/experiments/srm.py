@@ -1,4 +1,4 @@
-"""Sample ratio mismatch, looked at after every event: do the counts of the arms follow from their weights?
+"""Sample ratio mismatch, looked at after every event: whether the counts of the arms follow from their weights.
 
 Against multinomial weights p, with a Dirichlet(kappa p) prior over what else they might be, the Bayes factor
 

@@ -1,4 +1,4 @@
-// Which variant a unit gets, for those who do not use Python: node assignment.mjs < assignment.json
+// Which variant a unit gets, for those who do not use Python: node docs/reference/assignment.mjs < schemas/examples/assignment.json
 // BLAKE2b (RFC 7693) with a digest of 8 bytes, over salt, the byte 0x1f, and unit, in UTF-8.
 import { readFileSync } from "node:fs";
 
