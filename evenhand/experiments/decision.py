@@ -90,9 +90,7 @@ def _too_good(compared: list[Comparison]) -> str | None:
     for each in compared:
         for metric, watched in each.guardrails.items():
             if watched.state == "too_good":
-                return (
-                    f"{each.name}: {metric} is too good to be true, look for a leak: {watched.reason}"
-                )
+                return f"{each.name}: {metric} is too good to be true, look for a leak: {watched.reason}"
     return None
 
 
