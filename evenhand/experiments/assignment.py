@@ -11,8 +11,8 @@ from evenhand.experiments.experiment import Experiment, Segment, Variant
 def bucket(salt: str, unit: str) -> int:
     """A unit's place on the ring of 2^64: blake2b of salt, the byte 0x1f, and unit; 8 bytes, big endian.
 
-    Other languages: `schemas/examples/assignment.json` has values to check against, `docs/reference/assignment.mjs` is in
-    JavaScript.
+    Other languages: `schemas/examples/assignment.json` has values to check against, and
+    `docs/reference/assignment.mjs` does the same in JavaScript.
 
     >>> bucket("ridge-or-trees", "user-1")
     7954366265866240362

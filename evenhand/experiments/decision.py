@@ -56,9 +56,8 @@ def _action(
     for each in compared:
         if reason := _futile(experiment, each):
             return "stop_futility", each.name, (f"{each.name}: {reason}",)
-    return "continue", None, tuple(
-        f"{each.name}: {reason}" for each in compared for reason in against.get(each.name) or [_waiting(experiment, each)]
-    )  # fmt: skip
+    said = {each.name: against.get(each.name) or [_waiting(experiment, each)] for each in compared}
+    return "continue", None, tuple(f"{name}: {reason}" for name, reasons in said.items() for reason in reasons)
 
 
 def _settled(experiment: Experiment, standing: Standing, compared: list[Comparison]) -> Standing:

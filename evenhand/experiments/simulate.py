@@ -110,7 +110,7 @@ def play(
 
 
 def _looks(design: Design, x: Floats, truth: float) -> tuple[Any, Any, Any, Any]:
-    """Of each row: whether it was rejected, by the naive rule, whether the truth was always covered, and when it ended."""
+    """Of each row: whether it was rejected, and by the naive rule, whether the truth was always covered, its end."""
     n = np.arange(1.0, x.shape[1] + 1.0)
     centred = x - truth
     total, squares = np.cumsum(centred, axis=1), np.cumsum(centred * centred, axis=1)
