@@ -65,8 +65,7 @@ async def write_export(
     settings: KafkaSettings, reader: LogReader, folder: Path, topics: Sequence[str], exported_at: int
 ) -> Contents:
     """Write what the topics hold now into a folder that is new or empty."""
-    if folder.exists() and any(folder.iterdir()):
-        raise EvenhandError(f"{folder} is not empty: name a new folder")
+    _check_empty(folder)
     places = await reader.places(*topics)
     contents = Contents(FORMAT, exported_at, settings.topic_prefix, {topic: [] for topic in topics})
     counts = dict.fromkeys(places, 0)
@@ -86,6 +85,11 @@ async def write_export(
         contents.topics[settings.bare(place.topic)].append(counts[place])
     (folder / CONTENTS).write_bytes(msgspec.json.format(msgspec.json.encode(contents), indent=1))
     return contents
+
+
+def _check_empty(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        raise EvenhandError(f"{folder} is not empty: name a new folder")
 
 
 def read_contents(folder: Path) -> Contents:

@@ -37,7 +37,7 @@ class Progress(msgspec.Struct):
 
 
 class Lateness(msgspec.Struct):
-    """Of the last events of users: how many there were, and how many of them stood behind the ticks by more than the grace."""
+    """Of the last events of users: how many there were, and how many stood behind the ticks by more than the grace."""
 
     events: int = 0
     late: int = 0
@@ -50,7 +50,7 @@ def group(settings: KafkaSettings) -> str:
 
 
 async def progress(settings: KafkaSettings, reader: LogReader) -> dict[TopicPartition, Progress]:
-    """How far the agents have come in every partition that they read; what they never committed counts from its beginning."""
+    """How far the agents have come in every partition that they read, or where it begins if they committed nothing."""
     places = await reader.places(*CONSUMED)
     ends, begins = await reader.ends(places), await reader.beginnings(places)
     done = await committed(settings, group(settings), places)

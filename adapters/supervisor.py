@@ -154,7 +154,8 @@ class Supervisor:
         self._steps.remove(child)
         if code:
             raise DependencyUnavailable(
-                f"`evenhand {' '.join(command)}` ended with status {code}; its log {child.log} ends with:\n{child.log_tail()}"
+                f"`evenhand {' '.join(command)}` ended with status {code}; its log {child.log} ends with:\n"
+                f"{child.log_tail()}"
             )
 
     # Keeping
@@ -227,17 +228,19 @@ class Supervisor:
 
     def _broker_again(self, port: int) -> Callable[[], processes.Child]:
         def start() -> processes.Child:
-            self._broker = start_broker(self._home, port=port)
-            assert isinstance(self._broker, LocalBroker)
-            return self._broker.child
+            self._broker = broker = start_broker(self._home, port=port)
+            if not isinstance(broker, LocalBroker):
+                raise DependencyUnavailable(f"the broker was ours and is now {broker.name}: run `evenhand up` anew")
+            return broker.child
 
         return start
 
     def _redis_again(self, port: int) -> Callable[[], processes.Child]:
         def start() -> processes.Child:
-            self._redis = start_redis(self._home, port=port)
-            assert self._redis.child is not None
-            return self._redis.child
+            self._redis = redis = start_redis(self._home, port=port)
+            if redis.child is None:
+                raise DependencyUnavailable(f"Redis was ours and is now {redis.name}: run `evenhand up` anew")
+            return redis.child
 
         return start
 

@@ -22,7 +22,8 @@ def home(environment: dict[str, str] | os._Environ[str] = os.environ) -> Path:
 def build() -> BatchApp:
     """The application on the broker that the environment names."""
     settings = KafkaSettings.from_environment()
-    return make_app(settings, app_id=settings.topic_prefix + GROUP)
+    # Faust makes folders for tables, which we do not use, wherever it is started.
+    return make_app(settings, app_id=settings.topic_prefix + GROUP, datadir=str(home() / "faust"))
 
 
 app = build()

@@ -1,5 +1,6 @@
 """Bytes to events and back, and what identifies an event."""
 
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ MAX_EVENT_BYTES = 256 * 1024  # what an entry agent takes; an answer to it then 
 T = TypeVar("T")
 _encoder = msgspec.json.Encoder()
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+_by_topic: dict[str, Callable[[bytes], Any]] = {}
 
 
 class _NoType(msgspec.Struct, tag_field="type", tag=""):
@@ -48,8 +50,11 @@ def decode(topic: str, value: bytes | None) -> Any:
         raise InvalidEvent("the record is empty: send one JSON object")
     if len(value) > MAX_EVENT_BYTES:
         raise InvalidEvent(f"the record has {len(value)} bytes, at most {MAX_EVENT_BYTES} are taken: send less")
+    decode_value = _by_topic.get(topic)
+    if decode_value is None:
+        decode_value = _by_topic[topic] = decoder(*TOPICS[topic].events).decode
     try:
-        return decoder(*TOPICS[topic].events).decode(value)
+        return decode_value(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEvent(reason(topic, value, error)) from error
 

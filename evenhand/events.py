@@ -200,7 +200,10 @@ class ShadowValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
 
 class PredictionScored(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """A prediction and its outcome. `delay_ms` is the greater delay of the two: how far they stood behind the ticks."""
+    """A prediction and its outcome. `delay_ms` is the greater delay of the two: how far they stood behind the ticks.
+
+    Of several outcomes of one prediction the earliest counts, by `outcome_time` and `outcome_id`.
+    """
 
     request_id: Request
     model: Model
@@ -211,6 +214,7 @@ class PredictionScored(Event, frozen=True, kw_only=True, omit_defaults=True):
     value: float
     outcome: float
     outcome_id: Text
+    outcome_time: Time | None = None
     delay_ms: int
     response_time_ms: float | None = None
     experiment: str | None = None

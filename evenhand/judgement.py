@@ -20,7 +20,7 @@ class Subject:
     """One experiment: what was reported of it, and what was decided."""
 
     def __init__(self, experiment: Experiment, first_epoch: int, partitions: int) -> None:
-        self.experiment, self._partitions = experiment, partitions
+        self.experiment, self.first_epoch, self._partitions = experiment, first_epoch, partitions
         self._next, self._is_silent, self._is_over = first_epoch, False, False
         self._reached: dict[int, int] = {}
         self._with_data: set[int] = set()
@@ -61,22 +61,27 @@ class Subject:
         """The last epoch up to which everything has been decided."""
         return END_OF_TIME if self._is_over else self._next - 1
 
+    @property
+    def last_decided(self) -> int:
+        """The greatest epoch that has a decision, whatever stands before it; -1 if there is none."""
+        return max(self._decided, default=-1)
+
 
 class Judgement:
     """All experiments of a log."""
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
-        self._subjects: dict[str, Subject] = {}
+        self.subjects: dict[str, Subject] = {}
         self._early: dict[str, list[DecisionMade]] = {}
         self._first: dict[str, tuple[DecisionMade, bytes]] = {}  # by id
 
     def hear_report(self, value: bytes) -> None:
         """Take a record of `evidence.v1`, in the order of its partition."""
         event = msgspec.json.decode(value, type=EvidenceReported)
-        subject = self._subjects.get(event.subject)
+        subject = self.subjects.get(event.subject)
         if subject is None:
-            subject = self._subjects[event.subject] = Subject(event.experiment, event.first_epoch, self._partitions)
+            subject = self.subjects[event.subject] = Subject(event.experiment, event.first_epoch, self._partitions)
             for decision in self._early.pop(event.subject, ()):
                 subject.decide(decision)
         subject.report(event)
@@ -87,14 +92,14 @@ class Judgement:
         if event.id in self._first:
             return
         self._first[event.id] = event, value
-        if event.subject in self._subjects:
-            self._subjects[event.subject].decide(event)
+        if event.subject in self.subjects:
+            self.subjects[event.subject].decide(event)
         else:
             self._early.setdefault(event.subject, []).append(event)
 
     def through(self, subject: str) -> int:
         """The last epoch up to which a subject has been judged; -1 while nothing is known of it."""
-        return self._subjects[subject].through if subject in self._subjects else -1
+        return self.subjects[subject].through if subject in self.subjects else -1
 
     def decisions(self) -> list[DecisionMade]:
         """What was decided, in the order of the decision log."""

@@ -86,15 +86,17 @@ class Model(ABC):
         Normal with the standard deviation of the held-out tail. Raises Unpredictable.
         """
         rows = self._checked(rows, horizon)
-        values = self.forecast(rows, horizon).tolist()
+        values = self.forecast(rows, horizon)
         sds = self.residual_sd[:horizon]
-        # math, not numpy: numpy's vectorised functions may round the last elements of an array in another way.
-        scales = [1 / (sd * math.sqrt(2)) for sd in sds]
-        reach = [COVERAGE_90 * sd for sd in sds]
-        erf = math.erf
-        confidence = [[0.5 + 0.5 * erf(abs(v) * s) for v, s in zip(row, scales, strict=True)] for row in values]
-        intervals = [[(v - w, v + w) for v, w in zip(row, reach, strict=True)] for row in values]
-        return Answer(values, confidence, intervals)
+        # math, not numpy: numpy's vectorised functions may round the last elements of an array in another way. What
+        # is left to numpy is rounded correctly wherever an element stands.
+        standardised = np.abs(values) * [1 / (sd * math.sqrt(2)) for sd in sds]
+        erf = np.array(list(map(math.erf, standardised.ravel().tolist()))).reshape(values.shape)
+        reach = np.array([COVERAGE_90 * sd for sd in sds])
+        confidence = (0.5 + 0.5 * erf).tolist()
+        lower, upper = (values - reach).tolist(), (values + reach).tolist()
+        intervals = [list(zip(low, high, strict=True)) for low, high in zip(lower, upper, strict=True)]
+        return Answer(values.tolist(), confidence, intervals)
 
     def _checked(self, rows: FloatArray, horizon: int) -> FloatArray:
         """Rows in C order (the order of summation hangs on it), or a reason why there is no answer."""

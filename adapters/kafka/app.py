@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
 
     from adapters.kafka.consumer import BatchConsumer
+    from adapters.kafka.sending import Outbox
     from adapters.kafka.transport import BatchProducer
 
 SCHEME = "batchkafka"
@@ -37,6 +38,7 @@ class BatchApp(faust.App):
     lanes: Lanes
     readers: defaultdict[str, set[str]]  # full topic name -> names of the agents that read it
     topics_of: dict[str, tuple[str, ...]]  # name of an agent -> full topic names
+    outboxes: dict[tuple[str, int], Outbox]  # by topic (bare name) and partition
     working: set[asyncio.Task[None]]  # tasks of the agents, one a partition number
     at_end: list[Callable[[], Awaitable[None]]]  # to be closed when the worker ends
 
@@ -79,5 +81,5 @@ def make_app(settings: KafkaSettings, *, app_id: str, timing: Timing | None = No
     app.heart = Heart(timing.session_timeout_s / 2)
     app.membership, app.lanes = Membership(), Lanes()
     app.readers, app.topics_of = defaultdict(set), {}
-    app.working, app.at_end = set(), []
+    app.outboxes, app.working, app.at_end = {}, set(), []
     return app

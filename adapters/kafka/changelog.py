@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.structs import TopicPartition
 
 from adapters.kafka import failpoints
+from adapters.kafka.closing import stop_consumer
 from adapters.kafka.rows import OWNER, POSITION, RESET, StateError, Term, corrupt, read_term
 
 if TYPE_CHECKING:
@@ -126,4 +127,4 @@ class Changelog:
         """Close the client."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            await consumer.stop()
+            await stop_consumer(consumer)

@@ -16,6 +16,7 @@ from adapters.kafka import failpoints
 from adapters.kafka.lanes import Delivery, cut
 from adapters.kafka.starting import check_copartitioned, check_settings, check_topics
 from adapters.kafka.thread import BatchConsumerThread, Records
+from adapters.kafka.tuning import tune
 from adapters.kafka.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class BatchConsumer(driver.Consumer):
 
     async def on_start(self) -> None:
         """Check what could make workers disagree, then start."""
+        tune()
         check_settings(self.app)
         await check_topics(self.app)
         await super().on_start()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MAX_RECORDS = 2000  # of one delivery
 MAX_BYTES = 1 << 20
+RECORD_BYTES = 64  # what a record takes beside key and value
 HIGH_RECORDS, HIGH_BYTES = 2 * MAX_RECORDS, 2 * MAX_BYTES  # of one lane: from here on it is not fetched
 FULL_RECORDS, FULL_BYTES = 50_000, 32 << 20  # of all lanes: from here on nothing is
 
@@ -160,7 +161,7 @@ def cut(
     records: Sequence[ConsumerRecord], max_records: int = MAX_RECORDS, max_bytes: int = MAX_BYTES
 ) -> list[tuple[Sequence[ConsumerRecord], int]]:
     """Cut records into slices of at most so many records and bytes (one record may be larger), with their sizes."""
-    sizes = [_size(record) for record in records]
+    sizes = [len(record.value or b"") + len(record.key or b"") + RECORD_BYTES for record in records]
     total = sum(sizes)
     if len(records) <= max_records and total <= max_bytes:
         return [(records, total)]
@@ -173,7 +174,3 @@ def cut(
         size += record_size
     slices.append((records[start:], size))
     return slices
-
-
-def _size(record: ConsumerRecord) -> int:
-    return (len(record.value) if record.value else 0) + (len(record.key) if record.key else 0) + 64

@@ -9,10 +9,11 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from aiokafka.structs import TopicPartition
 
 from adapters.errors import DependencyUnavailable
+from adapters.kafka.closing import stop_consumer
 from adapters.kafka.connection import check_connection
 from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.topics import admin
@@ -36,7 +37,7 @@ async def log_reader(settings: KafkaSettings) -> AsyncIterator["LogReader"]:
     except (KafkaError, TimeoutError) as error:
         raise DependencyUnavailable(f"the broker at {settings.bootstrap_servers} fails: {error!r}") from error
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
 
 
 class LogReader:
@@ -47,18 +48,18 @@ class LogReader:
 
     async def places(self, *topics: str) -> list[TopicPartition]:
         """All partitions of topics, in order. Raises if a topic does not exist."""
-        there = await self._consumer.topics()
+        # What the client remembers is cut to the topics that it reads: all are asked for.
+        cluster = await self._consumer._client.fetch_all_metadata()  # noqa: SLF001
         found = []
         for topic in topics:
             full = self._settings.topic(topic)
-            if full not in there:
+            numbers = cluster.partitions_for_topic(full)
+            if not numbers:
                 raise DependencyUnavailable(
                     f"topic {full} does not exist at {self._settings.bootstrap_servers}: `evenhand up` creates all "
                     "topics, and so does `evenhand topics create`"
                 )
-            found += [
-                TopicPartition(full, number) for number in sorted(self._consumer.partitions_for_topic(full) or ())
-            ]
+            found += [TopicPartition(full, number) for number in sorted(numbers)]
         return found
 
     async def beginnings(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -147,7 +148,18 @@ class LogReader:
 
 
 async def committed(settings: KafkaSettings, group: str, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-    """What a group has committed; partitions without a commit are left out."""
+    """What a group has committed; partitions without a commit are left out.
+
+    The first group of a new broker has no coordinator until the broker has made a topic of its own.
+    """
+    asked, give_up = list(places), asyncio.get_running_loop().time() + _DEADLINE_S
     async with admin(settings) as client:
-        found = await client.list_consumer_group_offsets(group, partitions=list(places))
+        while True:
+            try:
+                found = await client.list_consumer_group_offsets(group, partitions=asked)
+                break
+            except GroupCoordinatorNotAvailableError:
+                if asyncio.get_running_loop().time() > give_up:
+                    raise
+                await asyncio.sleep(_POLL_MS / 1000)
     return {place: entry.offset for place, entry in found.items() if entry.offset >= 0}

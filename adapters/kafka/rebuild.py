@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
+from adapters.kafka.closing import stop_consumer
 from adapters.kafka.rows import RESET
 from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.topics import admin
@@ -52,7 +53,7 @@ async def rewind_group(settings: KafkaSettings, group: str, topics: Iterable[str
             starts = await consumer.beginning_offsets(tps)
             await consumer.commit({tp: OffsetAndMetadata(offset, "") for tp, offset in starts.items()})
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
 
 
 async def check_idle(settings: KafkaSettings, group: str) -> None:

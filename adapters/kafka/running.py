@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from adapters.kafka import failpoints
@@ -16,9 +16,9 @@ from adapters.kafka.state import Held, PartitionState
 if TYPE_CHECKING:
     from adapters.kafka.app import BatchApp
     from adapters.kafka.delivery import Batch
-    from evenhand.processors.base import Output, Processor
+    from evenhand.processors.base import Output, Processor, Record
 
-SLICE_BYTES = 256 << 10  # of input: what a slice changes must fit in one record batch
+SLICE_BYTES = 768 << 10  # of input; what a slice changes must fit in one record batch
 
 
 def run(
@@ -51,9 +51,21 @@ async def _process(state: PartitionState, batch: Batch, max_slice_bytes: int) ->
         if not records:
             return
     for part, _ in cut(records, MAX_RECORDS, max_slice_bytes):
-        output = held.processor.apply(batch.topic, part)
-        await failpoints.reach("after_decode", batch.reader)
-        await _finish(state, batch, held, output, part[-1].offset)
+        await _apply(state, batch, part)
+
+
+async def _apply(state: PartitionState, batch: Batch, part: Sequence[Record]) -> None:
+    """Apply records at once if the state that they change fits in one record batch, else one half after the other."""
+    held = await state.of(batch)
+    output = held.processor.apply(batch.topic, part)
+    if len(part) > 1 and not state.fits(output.rows):
+        state.drop(batch.partition)  # nothing was sent: loaded anew, it has not seen them
+        middle = len(part) // 2
+        await _apply(state, batch, part[:middle])
+        await _apply(state, batch, part[middle:])
+        return
+    await failpoints.reach("after_decode", batch.reader)
+    await _finish(state, batch, held, output, part[-1].offset)
 
 
 async def _finish(state: PartitionState, batch: Batch, held: Held, output: Output, last_offset: int) -> None:

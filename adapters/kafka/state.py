@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from adapters.kafka.delivery import Batch
     from evenhand.processors.base import Processor
 
+ROW_BYTES = 64  # at most, of a row beside its key and value
+RESERVE_BYTES = 4096  # of a record batch, for its header and the position row
 log = logging.getLogger(__name__)
 
 
@@ -66,6 +68,11 @@ class PartitionState:
         self._held[batch.partition] = held
         return held
 
+    def fits(self, rows: Mapping[bytes, bytes | None]) -> bool:
+        """Whether rows can be written in one record batch."""
+        size = sum(len(key) + len(value or b"") + ROW_BYTES for key, value in rows.items())
+        return size + RESERVE_BYTES <= self.app.timing.max_batch_bytes
+
     async def put(
         self, batch: Batch, held: Held, rows: Mapping[bytes, bytes | None], topic: str, last_offset: int
     ) -> None:
@@ -88,7 +95,7 @@ class PartitionState:
                 f"and must fit in one record batch of {self.app.timing.max_batch_bytes}: its rows are too large"
             )
         batch.check()
-        first = await ship(self.app, self.topic, batch.partition, builders[0], self.name, "after_state_write")
+        first = await ship(self.app, self.topic, batch.partition, builders[0], "after_state_write", self.name)
         if first == UNKNOWN:  # the broker had it already and does not say where: the next write mends what is between
             return
         expected, held.next_offset = held.next_offset, first + len(rows)
@@ -118,7 +125,7 @@ class PartitionState:
         mended.update((key, value) for key, value in held.processor.rows() if key in keys)
         for builder in build(self.app, self.topic, batch.partition, framed(mended.items(), held.term)):
             batch.check()
-            first = await ship(self.app, self.topic, batch.partition, builder, self.name)
+            first = await ship(self.app, self.topic, batch.partition, builder)
             if first != UNKNOWN:
                 held.next_offset = first + builder.record_count()
 
@@ -147,7 +154,7 @@ class PartitionState:
         for _ in range(3):
             batch.check()
             (builder,) = build(self.app, self.topic, batch.partition, framed([(OWNER, b"")], term))
-            first = await ship(self.app, self.topic, batch.partition, builder, self.name)
+            first = await ship(self.app, self.topic, batch.partition, builder)
             if first != UNKNOWN:
                 return first + 1
         raise StateError(f"{self.topic}[{batch.partition}]: the broker does not say where it wrote")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from adapters.kafka.app import BatchApp
 
 FETCH_BYTES = 8 << 20  # of one fetch
-PARTITION_BYTES = 256 << 10  # of one partition in it: less than a lane takes, or a pause would throw much away
+PARTITION_BYTES = 1 << 20  # of one partition in it: half of what a lane takes, or a pause would throw much away
 Records = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 OUTSIDE = -1
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""The `evenhand` command. One file for each group of commands; what is heavy is imported by the command that needs it."""
+"""The `evenhand` command. A file for each group; what is heavy is imported by the command that needs it."""
 
 import sys
 from collections.abc import Sequence

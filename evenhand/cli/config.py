@@ -123,5 +123,6 @@ def _wait_for_commands(timeout_s: float) -> None:
         asyncio.run(asyncio.wait_for(wait(), timeout_s))
     except TimeoutError:
         raise NoAnswer(
-            f"the control agent has not read all commands within {timeout_s:g} s: is a worker running? See `evenhand status`"
+            f"the control agent has not read all commands within {timeout_s:g} s: is a worker running? See "
+            "`evenhand status`"
         ) from None

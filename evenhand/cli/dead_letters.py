@@ -34,7 +34,8 @@ def register(app: typer.Typer) -> None:
 @group.command("list")
 def list_letters(
     topic: Topic = None, from_: From = "earliest", reason: Containing = "",
-    max_: Annotated[int, typer.Option("--max", "-n", min=1, help="At most so many, the last ones.")] = 100, json: Json = False,
+    max_: Annotated[int, typer.Option("--max", "-n", min=1, help="At most so many, the last ones.")] = 100,
+    json: Json = False,
 ) -> None:  # fmt: skip
     """The dead letters, the last ones at the end."""
     letters = asyncio.run(_letters(topic, from_, reason))[-max_:]
@@ -42,7 +43,10 @@ def list_letters(
         letters, json,
         lambda: table(
             ["id", "when", "topic", "place", "bytes", "reason"],
-            [[each.id, when(each.time), each.topic, f"{each.partition}:{each.offset}", each.length, each.reason] for each in letters],
+            [
+                [each.id, when(each.time), each.topic, f"{each.partition}:{each.offset}", each.length, each.reason]
+                for each in letters
+            ],
         ) if letters else "no dead letters",
     )  # fmt: skip
 

@@ -41,7 +41,9 @@ def doctor(json: Json = False) -> None:
     ]  # fmt: skip
     result(
         [each._asdict() for each in checks], json,
-        lambda: table(["check", "", "detail"], [[each.name, "ok" if each.ok else "WRONG", each.detail] for each in checks]),
+        lambda: table(
+            ["check", "", "detail"], [[each.name, "ok" if each.ok else "WRONG", each.detail] for each in checks]
+        ),
     )  # fmt: skip
     failed = [each.code for each in checks if not each.ok]
     if failed:
@@ -55,7 +57,7 @@ def _check(name: str, look: Callable[[], str]) -> Check:
         return Check(name, True, look())
     except EvenhandError as error:
         return Check(name, False, str(error), exits.code_of(error) or exits.FAILED)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever is wrong is a finding, and the next check goes on
         code = exits.code_of(error)
         return Check(name, False, f"{type(error).__name__}: {error}", code or exits.FAILED)
 
@@ -68,7 +70,7 @@ def _wrong(reason: str) -> Exception:
 
 def _python() -> str:
     version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - a checkout may be run with any Python
         raise _wrong(f"this is Python {version}: use 3.11 or later")
     return f"{version} on {sys.platform}"
 

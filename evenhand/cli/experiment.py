@@ -37,7 +37,13 @@ def list_experiments(json: Json = False) -> None:
         rows, json,
         lambda: table(
             ["experiment", "model", "champion", "challengers", "running", "declared"],
-            [[row["name"], row["model"], row["champion"], ", ".join(row["challengers"]), row["running"], row["declared"]] for row in rows],
+            [
+                [
+                    row["name"], row["model"], row["champion"], ", ".join(row["challengers"]), row["running"],
+                    row["declared"],
+                ]
+                for row in rows
+            ],
         ),
     )  # fmt: skip
 

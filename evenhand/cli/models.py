@@ -30,7 +30,10 @@ def list_models(json: Json = False) -> None:
         rows, json,
         lambda: table(
             ["model", "versions", "champion", "challengers"],
-            [[row["model"], ", ".join(row["versions"]) or "none yet", row["champion"], ", ".join(row["challengers"])] for row in rows],
+            [
+                [row["model"], ", ".join(row["versions"]) or "none yet", row["champion"], ", ".join(row["challengers"])]
+                for row in rows
+            ],
         ),
     )  # fmt: skip
 

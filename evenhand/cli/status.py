@@ -45,7 +45,8 @@ async def _status(folder: Path, state: "RunState | None") -> tuple[dict[str, Any
     running = state is not None and state.alive()
     warnings: list[str] = []
     shown: dict[str, Any] = {
-        "home": str(folder), "running": running, "phase": state.phase if state is not None else "down",
+        "home": str(folder), "running": running,
+        "phase": state.phase if state is not None and (running or state.phase == "failed") else "down",
         "ready": running and state is not None and state.phase == "ready", "warnings": warnings,
         "message": state.message if state is not None else "",
         **_processes(folder, state if running else None),
@@ -127,10 +128,12 @@ async def _from_log(shown: dict[str, Any], warnings: list[str]) -> None:
 def _late(found: "Lateness") -> list[str]:
     if found.events < _ENOUGH_EVENTS or found.late < _MUCH_LATE * found.events:
         return []
-    return [
-        f"{found.late} of the last {found.events} events are late, from {when(found.oldest_ms)} on: history that is sent "
-        "into live topics is no evidence. `evenhand replay` plays a recording, and `evenhand demo --data FILE` candles"
-    ]
+    warning = (
+        f"{found.late} of the last {found.events} events are late, from {when(found.oldest_ms)} on: history that is "
+        "sent into live topics is no evidence. `evenhand replay` plays a recording, and `evenhand demo --data FILE` "
+        "candles"
+    )
+    return [warning]
 
 
 def _compared(holding: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

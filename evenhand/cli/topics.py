@@ -74,8 +74,9 @@ def export(
     """Write what the topics hold now into a folder, byte for byte: `evenhand replay --log FOLDER` plays it again."""
     contents = asyncio.run(_export(folder, topic))
     total = sum(map(sum, contents.topics.values()))
+    counts = {name: sum(each) for name, each in contents.topics.items()}
     result(
-        {"folder": str(folder), "records": total, "topics": {name: sum(each) for name, each in contents.topics.items()}},
+        {"folder": str(folder), "records": total, "topics": counts},
         json, lambda: f"{total} records of {len(contents.topics)} topics are in {folder}",
     )  # fmt: skip
 
@@ -92,11 +93,12 @@ async def _listed() -> list[dict[str, Any]]:
         waiting: dict[str, int] = {}
         for place, each in (await progress(settings, reader)).items():
             waiting[place.topic] = waiting.get(place.topic, 0) + each.lag
+        every = await reader.places(*(topic.name for topic in every_topic()))
+        begins, ends = await reader.beginnings(every), await reader.ends(every)
         rows = []
         for topic in every_topic():
-            places = await reader.places(topic.name)
-            begins, ends = await reader.beginnings(places), await reader.ends(places)
             full = settings.topic(topic.name)
+            places = [place for place in every if place.topic == full]
             rows.append(
                 {
                     "topic": full, "partitions": len(places),

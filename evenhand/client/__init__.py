@@ -4,7 +4,9 @@
     from evenhand.events import PredictionRequested
 
     async with Producer() as producer:
-        await producer.send(PredictionRequested(id="r-1", time=now_ms(), key="BTC-USD", model="btc-usd-1h", features=[...]))
+        await producer.send(
+            PredictionRequested(id="r-1", time=now_ms(), key="BTC-USD", model="btc-usd-1h", features=[...])
+        )
 
     for event in subscribe("decisions.v1", from_="earliest"):
         print(event.action, event.reasons)

@@ -111,10 +111,10 @@ class Producer:
 
     async def enqueue(self, topic: str, event: Event, value: bytes) -> "asyncio.Future[Any]":
         """Hand over bytes that were checked; the future is done when the broker has them (`place` awaits it)."""
-        assert self._settings is not None
         headers = cloud_headers(type(event).__name__, event.id, self._source, event.time)
+        settings = self._connected()
         future: asyncio.Future[Any] = await self._client.send(
-            self._settings.topic(topic), value, key=key_of(event).encode(), headers=headers
+            settings.topic(topic), value, key=key_of(event).encode(), headers=headers
         )
         return future
 
@@ -122,11 +122,14 @@ class Producer:
         self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
     ) -> "asyncio.Future[Any]":
         """Hand over a record as it is, for one that was in a topic before."""
-        assert self._settings is not None
-        future: asyncio.Future[Any] = await self._client.send(
-            self._settings.topic(topic), value, key=key, headers=headers
-        )
+        settings = self._connected()
+        future: asyncio.Future[Any] = await self._client.send(settings.topic(topic), value, key=key, headers=headers)
         return future
+
+    def _connected(self) -> "KafkaSettings":
+        if self._settings is None or self._client is None:
+            raise RuntimeError("a Producer connects when it is entered: write `async with Producer() as producer`")
+        return self._settings
 
 
 async def place(future: "asyncio.Future[Any]") -> Place:
@@ -156,7 +159,7 @@ async def _each(events: Iterable[Event] | AsyncIterable[Event]) -> AsyncIterable
 
 
 class BlockingProducer:
-    """`with BlockingProducer() as producer: producer.send(event)`: the same without asyncio. It may be shared by threads."""
+    """`with BlockingProducer() as producer: producer.send(event)`: without asyncio. Threads may share it."""
 
     def __init__(self, settings: "KafkaSettings | None" = None, *, source: str = SOURCE) -> None:
         """As `Producer`."""

@@ -2,10 +2,9 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import lru_cache
 from hashlib import blake2b
 
-from evenhand.experiments.experiment import Experiment, Segment, Variant
+from evenhand.experiments.experiment import Experiment, Variant
 
 
 def bucket(salt: str, unit: str) -> int:
@@ -44,24 +43,35 @@ def segments(experiment: Experiment) -> list[tuple[int, int, str]]:
     ]
 
 
-def assign(experiment: Experiment, unit: str) -> Variant:
-    """The variant of a unit, O(log number of segments), about a microsecond.
+class Ring:
+    """The ring of an experiment, worked out once for many units.
 
     The salt is the experiment's own (default: its name), so that two experiments, or an experiment and a rollout,
     split the same units independently of each other.
+
+    >>> Ring(
+    ...     Experiment(
+    ...         name="e",
+    ...         model="m",
+    ...         champion="a",
+    ...         variants=(Variant(name="a", version="1.0.0", weight=1), Variant(name="b", version="2.0.0", weight=1)),
+    ...     )
+    ... ).assign("user-1").name
+    'b'
     """
-    starts, owners = _layout(experiment.variants, experiment.ring)
-    return owners[bisect_right(starts, bucket(experiment.salt or experiment.name, unit)) - 1]
+
+    __slots__ = ("_ends", "_owners", "_salt")
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._salt, pieces = experiment.salt or experiment.name, segments(experiment)
+        self._ends = [end for _, end, _ in pieces]
+        self._owners = [experiment.variant(owner) for _, _, owner in pieces]
+
+    def assign(self, unit: str) -> Variant:
+        """The variant of a unit, O(log of the number of segments), about a microsecond."""
+        return self._owners[bisect_right(self._ends, bucket(self._salt, unit))]
 
 
-@lru_cache(maxsize=256)
-def _layout(variants: tuple[Variant, ...], ring: tuple[Segment, ...]) -> tuple[list[int], list[Variant]]:
-    by_name = {variant.name: variant for variant in variants}
-    if ring:
-        return [int(segment.start, 16) for segment in ring], [by_name[segment.variant] for segment in ring]
-    places = [
-        (start, variant)
-        for start, end, variant in zip([0, *edges(variants)[:-1]], edges(variants), variants, strict=True)
-        if start < end
-    ]
-    return [start for start, _ in places], [variant for _, variant in places]
+def assign(experiment: Experiment, unit: str) -> Variant:
+    """The variant of one unit."""
+    return Ring(experiment).assign(unit)

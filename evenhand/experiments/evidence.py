@@ -33,7 +33,7 @@ class Pair(msgspec.Struct, frozen=True, array_like=True, gc=False):
     cluster: str
     outcome: float
     values: dict[str, float | None]
-    rank: tuple[str, str, str]
+    rank: tuple[int, str, str, str]
     served: str = ""
     control: str = ""
 

@@ -9,7 +9,7 @@ from evenhand.codec import decode, encode, stable_id
 from evenhand.envelope import cloud_headers
 from evenhand.errors import InvalidEvent
 from evenhand.events import Arm, ControlChanged, PredictionRequested, RequestAssigned, Ticked
-from evenhand.experiments.assignment import assign
+from evenhand.experiments.assignment import Ring
 from evenhand.experiments.experiment import Experiment, Variant
 from evenhand.partitioning import partitions_of
 from evenhand.processors.base import Output, Processor, Record, Row
@@ -31,6 +31,7 @@ class Assignment(Processor):
     def __init__(self, partition: int, partitions: int) -> None:
         super().__init__(partition, partitions)
         self.clock, self.controls = Clock(), ControlLog()
+        self._rings: dict[str, Ring] = {}
         self._shadows: dict[tuple[str, str], tuple[Arm, ...]] = {}
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
@@ -67,6 +68,7 @@ class Assignment(Processor):
                 route.tick(event.time)
             elif type(event) is ControlChanged:
                 output.rows.update(self.controls.take(event))
+                self._rings.clear()
                 self._shadows.clear()
                 row = self._forwarded(event, source, route.seen_at)
                 for place in range(self.partitions):
@@ -91,7 +93,11 @@ class Assignment(Processor):
         if experiment is None:
             chosen, name, shadows = Variant(name="champion", version=served.champion, weight=1), None, _NOBODY
         else:
-            chosen, name = assign(experiment, unit), experiment.name
+            name = experiment.name
+            ring = self._rings.get(name)
+            if ring is None:
+                ring = self._rings[name] = Ring(experiment)
+            chosen = ring.assign(unit)
             shadows = self._others(experiment, chosen.name)
         event = RequestAssigned(
             id=stable_id("assigned", request.id, control.digest),

@@ -159,11 +159,11 @@ class Evidence(Processor):
         if where is not None:
             fresh, held = added.get((subject, where)), self.open.get((subject, where))
             known = (fresh and fresh.pairs.get(pair_id)) or (held and held.pairs.get(pair_id))
-            if known and (known.time, known.rank) <= (pair.time, pair.rank):
+            if known and known.rank <= pair.rank:
                 return
             if where != epoch:
                 gone = added.setdefault((subject, where), Entries({}, {}, added[subject, epoch].place))
-                gone.pairs[pair_id] = Pair(0, "", 0.0, {}, ("", "", ""))
+                gone.pairs[pair_id] = Pair(0, "", 0.0, {}, (0, "", "", ""))
         self._where[subject, pair_id] = epoch
         added[subject, epoch].pairs[pair_id] = pair
 
@@ -261,5 +261,6 @@ def _pair(event: PredictionScored) -> Pair:
     values: dict[str, float | None] = {shadow.variant: shadow.value for shadow in event.shadows}
     values[event.variant] = event.value
     served, control = (event.variant, event.control) if event.step == 1 else ("", "")
-    rank = event.outcome_id, event.variant, event.version
+    # The order in which attribution prefers outcomes, then predictions: what it preferred last must count here, too.
+    rank = event.outcome_time or event.time, event.outcome_id, event.variant, event.version
     return Pair(event.time, event.cluster, event.outcome, values, rank, served, control)

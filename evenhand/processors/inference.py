@@ -7,9 +7,10 @@ neighbours (the models' contract), so neither does the prediction.
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, repeat
 from typing import NamedTuple, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,12 +59,12 @@ class Predictors(Protocol):
     def get(self, model: str, version: str) -> Predictor: ...
 
 
-class Answered(NamedTuple):
+class Answered(msgspec.Struct, frozen=True, gc=False):
     """One row's part of an answer, or why there is none."""
 
     values: tuple[float, ...] = ()
-    confidence: tuple[float, ...] = ()
-    intervals: tuple[tuple[float, float], ...] | None = None
+    confidence: Sequence[float] = ()
+    intervals: Sequence[tuple[float, float]] | None = None
     error: str | None = None
 
 
@@ -93,15 +94,14 @@ class Inference(Processor):
         yield from self.in_band.rows()
 
     def apply(self, topic: str, records: Sequence[Record]) -> Output:
-        events = [self._decoder.decode(record.value or b"") for record in records]
-        requests = [event for event in events if type(event) is RequestAssigned]
-        answers = self._answer(requests)
-        now, output, number = self.clock(), Output(), 0
+        decode = self._decoder.decode
+        events = [decode(record.value or b"") for record in records]
+        answers = iter(self._answer([event for event in events if type(event) is RequestAssigned]))
+        now, output = self.clock(), Output()
         rows = output.sends.setdefault((PREDICTIONS, self.partition), [])
         for record, event in zip(records, events, strict=True):
             if type(event) is RequestAssigned:
-                rows.append(self._made(event, record, now, answers, number))
-                number += 1
+                rows.append(self._made(event, record, now, next(answers)))
             elif type(event) is Ticked:
                 if self.in_band.hear(event) and (tick := self.in_band.tick()):
                     rows.append(tick)
@@ -112,18 +112,21 @@ class Inference(Processor):
         output.rows.update(self.in_band.changed_rows())
         return output
 
-    def _answer(self, requests: Sequence[RequestAssigned]) -> dict[tuple[int, str], Answered]:
-        """What each asked version says to each request: by (number of the request, version)."""
+    def _answer(self, requests: Sequence[RequestAssigned]) -> list[dict[str, Answered]]:
+        """What the asked versions say to each request."""
         asked: dict[tuple[str, str, int], list[int]] = defaultdict(list)
         for number, assigned in enumerate(requests):
-            for version in dict.fromkeys((assigned.version, *(arm.version for arm in assigned.shadows))):
-                asked[assigned.request.model, version, assigned.request.horizon].append(number)
-        answers: dict[tuple[int, str], Answered] = {}
+            model, horizon = assigned.request.model, assigned.request.horizon
+            asked[model, assigned.version, horizon].append(number)
+            for arm in assigned.shadows:
+                asked[model, arm.version, horizon].append(number)
+        answers: list[dict[str, Answered]] = [{} for _ in requests]
         for (model, version, horizon), numbers in asked.items():
             try:
                 predictor = self.predictors.get(model, version)
             except ModelUnavailable as error:
-                answers.update(((number, version), Answered(error=str(error))) for number in numbers)
+                for number in numbers:
+                    answers[number][version] = Answered(error=str(error))
                 continue
             good, matrix = [], []
             for number in numbers:
@@ -131,26 +134,21 @@ class Inference(Processor):
                     matrix.append(feature_row(requests[number].request.features, predictor.features))
                     good.append(number)
                 except ValueError as error:
-                    answers[number, version] = Answered(error=str(error))
+                    answers[number][version] = Answered(error=str(error))
             if good:
                 answered = ask(predictor, np.array(matrix, np.float64), horizon)
-                answers.update(((number, version), one) for number, one in zip(good, answered, strict=True))
+                for number, one in zip(good, answered, strict=True):
+                    answers[number][version] = one
         return answers
 
-    def _made(
-        self,
-        assigned: RequestAssigned,
-        record: Record,
-        now: float,
-        answers: dict[tuple[int, str], Answered],
-        number: int,
-    ) -> Row:
-        request, answered = assigned.request, answers[number, assigned.version]
-        shadows = tuple(
-            ShadowPrediction(variant=arm.variant, version=arm.version, values=one.values, error=one.error)
-            for arm in assigned.shadows
-            for one in (answers[number, arm.version],)
-        )
+    def _made(self, assigned: RequestAssigned, record: Record, now: float, answers: dict[str, Answered]) -> Row:
+        request, answered = assigned.request, answers[assigned.version]
+        shadows = []
+        for arm in assigned.shadows:
+            one = answers[arm.version]
+            shadows.append(
+                ShadowPrediction(variant=arm.variant, version=arm.version, values=one.values, error=one.error)
+            )
         clusters: tuple[str, ...] = ()
         times: tuple[int, ...] = ()
         prices = None
@@ -172,10 +170,10 @@ class Inference(Processor):
             clusters=clusters,
             target_times=times,
             values=answered.values,
-            confidence=answered.confidence,
+            confidence=tuple(answered.confidence),
             prices=prices,
-            intervals=answered.intervals,
-            shadows=shadows,
+            intervals=None if answered.intervals is None else tuple(answered.intervals),
+            shadows=tuple(shadows),
             error=answered.error,
             control=assigned.control,
             wait_s=assigned.wait_s,
@@ -217,21 +215,22 @@ def ask(predictor: Predictor, rows: NDArray[np.float64], horizon: int) -> list[A
         if len(rows) == 1:
             return [Answered(error=f"{type(error).__name__}: {error}"[:1000])]
         return [one for i in range(len(rows)) for one in ask(predictor, rows[i : i + 1], horizon)]
-    answered = []
-    for i, values in enumerate(answer.values):
-        if all(map(math.isfinite, values)):
-            intervals = None if answer.intervals is None else tuple(answer.intervals[i])
-            answered.append(Answered(tuple(values), tuple(answer.confidence[i]), intervals))
-        else:
-            answered.append(Answered(error=f"the version answered {values}, which is no number"))
-    return answered
+    finite = math.isfinite
+    return [
+        Answered(tuple(values), confidence, intervals)
+        if all(map(finite, values))
+        else Answered(error=f"the version answered {values}, which is no number")
+        for values, confidence, intervals in zip(
+            answer.values, answer.confidence, repeat(None) if answer.intervals is None else answer.intervals
+        )
+    ]
 
 
 def target_times(time_ms: int, horizon: int, predictor: Predictor) -> tuple[int, ...]:
     """For when each step of an answer speaks."""
     step = predictor.horizon_s * 1000
     start = time_ms - time_ms % step if predictor.aligned else time_ms
-    return tuple([start + step * i for i in range(1, horizon + 1)])
+    return (start + step,) if horizon == 1 else tuple([start + step * i for i in range(1, horizon + 1)])
 
 
 def prices_of(

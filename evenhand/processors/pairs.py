@@ -94,7 +94,8 @@ def is_late(prediction: Prediction, outcome: Outcome) -> bool:
 def is_preferred(copy: Prediction, other: Prediction) -> bool:
     """Whether a copy of a prediction takes its place: it is not late where the other is, or its answer is the lesser.
 
-    Where neither is late, equal answers differ in nothing that counts, and the first stays.
+    Where neither is late, equal answers differ in nothing that counts, and the first stays. An error is no answer, so
+    that a pair that was scored never has to be taken back.
     """
     lateness = delay_ms(copy.seen_at, copy.time) > copy.grace_ms, delay_ms(other.seen_at, other.time) > other.grace_ms
     if lateness[0] != lateness[1]:
@@ -105,9 +106,10 @@ def is_preferred(copy: Prediction, other: Prediction) -> bool:
     return lateness[0] and copy.seen_at < other.seen_at
 
 
-def _answer(prediction: Prediction) -> bytes:
-    """What a prediction says, without when it was seen and how long it took."""
-    return pack(msgspec.structs.replace(prediction, seen_at=0, response_time_ms=None))
+def _answer(prediction: Prediction) -> tuple[bool, str, str, bytes]:
+    """What a prediction says, without when it was seen and how long it took. Evidence orders pairs by the same."""
+    said = pack(msgspec.structs.replace(prediction, seen_at=0, response_time_ms=None))
+    return not prediction.values, prediction.variant, prediction.version, said
 
 
 def scored_row(prediction: Prediction, step: int, outcome: Outcome) -> Row:
@@ -125,6 +127,7 @@ def scored_row(prediction: Prediction, step: int, outcome: Outcome) -> Row:
         value=prediction.values[step],
         outcome=outcome.value,
         outcome_id=outcome.id,
+        outcome_time=outcome.time,
         delay_ms=pair_delay_ms(prediction, outcome),
         response_time_ms=prediction.response_time_ms,
         experiment=prediction.experiment,

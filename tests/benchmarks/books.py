@@ -1,6 +1,7 @@
 """The same books for every contestant: nothing lost, nothing invented, and the sums that numpy gives on the input."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -56,7 +57,7 @@ def check(work: Workload, predictions: list[Seen], pairs: list[Seen], sums: list
 
 
 def _firsts(
-    seen: list[Seen], decode: msgspec.json.Decoder[object], wanted: type, errors: list[str]
+    seen: list[Seen], decode: msgspec.json.Decoder[Any], wanted: type, errors: list[str]
 ) -> tuple[dict[str, int], int]:
     """When each request's first output was appended, and how many repeats there were."""
     first: dict[str, int] = {}
@@ -103,7 +104,7 @@ def totals_of(sums: list[Seen]) -> tuple[dict[str, Sum], int]:
         for name, variant in report.variants.items():
             for key, moments in ((name, variant.losses), (PAIRED, variant.paired)):
                 if METRIC in moments:
-                    total = moments[METRIC]
-                    totals.setdefault(key, Sum()).merge(Sum(total.n, total.mean, total.m2))
+                    n, mean, m2 = msgspec.structs.astuple(moments[METRIC])
+                    totals.setdefault(key, Sum()).merge(Sum(n, mean, m2))
                     told.append(appended_ms)
     return totals, max(told)

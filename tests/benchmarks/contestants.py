@@ -51,6 +51,8 @@ class Contestant:
 
 OUT = (PREDICTIONS, SCORED, EVIDENCE)
 IN_AND_OUT = tuple(TOPICS[name] for name in (REQUESTS, OUTCOMES, METRICS, *OUT))
+# Made beforehand: an agent that writes to a table whose changelog is still being made ends, and the worker goes on.
+FAUST_CHANGELOGS = tuple(Topic(name=f"faust-{table}-changelog", compacted=True) for table in ("pending", "evidence"))
 
 
 def faust(variant: str) -> Contestant:
@@ -59,7 +61,7 @@ def faust(variant: str) -> Contestant:
     return Contestant(
         f"faust-{variant}",
         [*command, "--without-web"],
-        (*IN_AND_OUT, TOPICS[ASSIGNMENTS]),
+        (*IN_AND_OUT, TOPICS[ASSIGNMENTS], *FAUST_CHANGELOGS),
         environment={"BENCH_VARIANT": variant},
     )
 
@@ -73,3 +75,17 @@ def evenhand() -> Contestant:
     """This repository's worker, with all its agents."""
     command = [sys.executable, "-m", "faust", "-A", "agents.app", "worker", "-l", "warn", "--without-web"]
     return Contestant("evenhand", command, every_topic())
+
+
+HOP = tuple(TOPICS[name] for name in (REQUESTS, EVIDENCE))
+
+
+def hop_evenhand() -> Contestant:
+    """evenhand's transport, with an agent that only sends on."""
+    command = [sys.executable, "-m", "faust", "-A", "tests.benchmarks.hop_evenhand", "worker", "-l", "warn"]
+    return Contestant("hop-evenhand", [*command, "--without-web"], HOP)
+
+
+def hop_aiokafka() -> Contestant:
+    """A bare aiokafka loop."""
+    return Contestant("hop-aiokafka", [sys.executable, "-m", "tests.benchmarks.hop_aiokafka"], HOP)

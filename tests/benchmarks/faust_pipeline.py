@@ -1,4 +1,4 @@
-"""The lifecycle in stock faust-streaming: an agent per step, a table row per prediction. No part of evenhand's transport.
+"""The lifecycle in stock faust-streaming: an agent per step, a table row per prediction; not evenhand's transport.
 
 Settings, each from Faust's own documentation: raw bytes in and out (msgspec decodes, Faust's codecs are slower), a
 memory store (its fastest), `stream_buffer_maxsize` 131,072 ("may let you process over 30,000 events a second"),
@@ -34,7 +34,7 @@ from evenhand.events import (
 from evenhand.topics import ASSIGNMENTS, EVIDENCE, OUTCOMES, PARTITIONS, PREDICTIONS, REQUESTS, SCORED
 from tests.benchmarks import steps
 from tests.benchmarks.arms import LoadedArms
-from tests.benchmarks.workload import EXPERIMENT
+from tests.benchmarks.workload import EXPERIMENT, RING
 
 VARIANT = os.environ.get("BENCH_VARIANT", "buffered")
 PREFIX = os.environ["BENCH_PREFIX"]
@@ -72,8 +72,8 @@ def topic(*names: str) -> Any:
 
 
 assignments, predictions, scored, sums = topic(ASSIGNMENTS), topic(PREDICTIONS), topic(SCORED), topic(EVIDENCE)
-pending = app.Table(f"{PREFIX}pending", partitions=PARTITIONS, schema=faust.Schema(**BYTES))
-evidence = app.Table(f"{PREFIX}evidence", partitions=PARTITIONS, schema=faust.Schema(**BYTES))
+pending = app.Table("pending", partitions=PARTITIONS, schema=faust.Schema(**BYTES))
+evidence = app.Table("evidence", partitions=PARTITIONS, schema=faust.Schema(**BYTES))
 requested = decoder(PredictionRequested, Ticked, ControlChanged)
 to_predict = decoder(RequestAssigned, Ticked)
 to_join = decoder(PredictionMade, OutcomeObserved, Ticked)
@@ -94,7 +94,7 @@ async def assignment(stream: Stream) -> None:
     async for record in stream.events():
         event = requested.decode(record.value)
         if isinstance(event, PredictionRequested):
-            await send(assignments, record.key, encode(steps.assigned(EXPERIMENT, event)))
+            await send(assignments, record.key, encode(steps.assigned(EXPERIMENT, RING, event)))
         elif isinstance(event, Ticked):
             await send(assignments, record.key, record.value, record.message.partition)
 
@@ -126,10 +126,10 @@ async def attribution(stream: Stream) -> None:
     """Joins in either order: a row per prediction."""
     async for record in stream.events():
         event = to_join.decode(record.value)
-        if isinstance(event, Ticked):
+        if not isinstance(event, PredictionMade | OutcomeObserved):
             await send(scored, record.key, record.value, record.message.partition)
             continue
-        row_key = event.request_id.encode()
+        row_key = (event.request_id or "").encode()
         known = pending.get(row_key)
         row, pair = steps.joined(steps.held.decode(known) if known else None, event)
         if pair is not None:
@@ -144,7 +144,7 @@ async def summing(stream: Stream) -> None:
         event = to_sum.decode(record.value)
         row_key = b"%d" % record.message.partition
         known = evidence.get(row_key)
-        if isinstance(event, Ticked):
+        if not isinstance(event, PredictionScored):
             if known:
                 await send(sums, row_key, known, record.message.partition)
             continue

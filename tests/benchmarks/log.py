@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -66,7 +66,7 @@ class Watch:
         self.consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
         self.topics = list(topics)
 
-    async def __aenter__(self) -> "Watch":
+    async def __aenter__(self) -> Self:
         await self.consumer.start()
         return self
 

@@ -29,7 +29,7 @@ from evenhand.events import (
 from evenhand.topics import EVIDENCE, OUTCOMES, PREDICTIONS, REQUESTS, SCORED
 from tests.benchmarks import steps
 from tests.benchmarks.arms import LoadedArms
-from tests.benchmarks.workload import EXPERIMENT
+from tests.benchmarks.workload import EXPERIMENT, RING
 
 COMMIT_INTERVAL_S = 1.0
 PRODUCER: dict[str, Any] = {
@@ -65,7 +65,7 @@ class Pipeline:
         """Assign, then both models predict."""
         event = requested.decode(value)
         if isinstance(event, PredictionRequested):
-            return steps.predicted(self.arms, [steps.assigned(EXPERIMENT, event)])[0]
+            return steps.predicted(self.arms, [steps.assigned(EXPERIMENT, RING, event)])[0]
         return event if isinstance(event, Ticked) else None
 
     @staticmethod
@@ -83,8 +83,8 @@ class Pipeline:
     def add(value: bytes, state: State) -> bytes | None:
         """Sums of what a variant served; told at each tick."""
         event = to_sum.decode(value)
-        known = state.get_bytes("sums")
-        if isinstance(event, Ticked):
+        known: bytes | None = state.get_bytes("sums")
+        if not isinstance(event, PredictionScored):
             return known
         row = steps.evidence.decode(known) if known else steps.Evidence()
         row.add(event)

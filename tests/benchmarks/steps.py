@@ -22,7 +22,7 @@ from evenhand.events import (
     ShadowPrediction,
     ShadowValue,
 )
-from evenhand.experiments.assignment import assign
+from evenhand.experiments.assignment import Ring
 from evenhand.experiments.experiment import Experiment
 from evenhand.processors.inference import Answer
 
@@ -40,10 +40,10 @@ class Arms(Protocol):
         """A variant's answer to rows of features, one step ahead."""
 
 
-def assigned(experiment: Experiment, request: PredictionRequested) -> RequestAssigned:
+def assigned(experiment: Experiment, ring: Ring, request: PredictionRequested) -> RequestAssigned:
     """A request, and which version answers it by the salted hash of its unit."""
     unit = request.unit or request.id
-    chosen = assign(experiment, unit)
+    chosen = ring.assign(unit)
     return RequestAssigned(
         id=stable_id("assigned", request.id, "bench"),
         time=request.time,

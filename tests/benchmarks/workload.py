@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from evenhand.codec import encode, stable_id
 from evenhand.events import ControlChanged, Event, OutcomeObserved, PredictionRequested, Served, Ticked
+from evenhand.experiments.assignment import Ring
 from evenhand.experiments.experiment import Experiment, Rule, Variant
 from evenhand.partitioning import partitions_of
 from evenhand.topics import METRICS, OUTCOMES, PARTITIONS, REQUESTS
@@ -38,6 +39,7 @@ EXPERIMENT = Experiment(
     grace_s=GRACE_S,
     rule=Rule(minimum_sample_size=10**9, minimum_exposures=10**9),  # judges, but never stops the trial
 )
+RING = Ring(EXPERIMENT)
 SERVED = Served(champion=ARMS[CHAMPION], wait_s=WAIT_S, experiment=EXPERIMENT)
 
 

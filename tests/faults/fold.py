@@ -8,7 +8,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,14 @@ from numpy.typing import NDArray
 from tests.faults.plain import Seen, Users, variant_of
 
 Floats = NDArray[np.float64]
+
+
+class Version(Protocol):
+    """What a version answers, computed apart from the models' own code."""
+
+    @property
+    def horizon_s(self) -> int: ...
+    def values(self, features: Any, horizon: int) -> list[float] | None: ...
 
 
 class Line(NamedTuple):
@@ -101,7 +109,7 @@ class Pair(NamedTuple):
 class Expected:
     """The fold of a log."""
 
-    def __init__(self, users: Users, versions: Mapping[tuple[str, str], Line]) -> None:
+    def __init__(self, users: Users, versions: Mapping[tuple[str, str], Version]) -> None:
         self.users = users
         self.predictions: dict[str, Prediction] = {}
         self.errors: set[str] = set()
@@ -142,7 +150,9 @@ class Expected:
             variants = {variant["name"]: variant["version"] for variant in experiment["variants"]}
         chosen = "champion" if experiment is None else variant_of(experiment, event.get("unit") or event["id"])
         lines = {name: self._versions.get((model, version)) for name, version in variants.items()}
-        answers = {name: line and line.values(event["features"], horizon) for name, line in lines.items()}
+        answers = {
+            name: None if line is None else line.values(event["features"], horizon) for name, line in lines.items()
+        }
         step_ms = 1000 * next(line.horizon_s for line in lines.values() if line)
         start = event["time"] - event["time"] % step_ms
         prediction = Prediction(

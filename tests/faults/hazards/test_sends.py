@@ -57,7 +57,7 @@ def app_of_acks(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(sending, "end_process", end)
     acks = Acks()
     return SimpleNamespace(
-        kafka=KafkaSettings(known_capabilities=EVERYTHING), acks=acks, kafka_producer=lambda: acks,
+        kafka=KafkaSettings(known_capabilities=EVERYTHING), acks=acks, kafka_producer=lambda: acks, outboxes={},
         timing=Timing(send_timeout_s=0.3, max_batch_bytes=1000),
     )  # fmt: skip
 

@@ -132,7 +132,7 @@ def test_twenty_requests_that_share_an_outcome_are_one_cluster() -> None:
         variants=(Variant(name="a", version="1", weight=1), Variant(name="b", version="2", weight=1)),
     )  # fmt: skip
     pairs = [
-        Pair(1, f"BTC@{i // 20}", 1.0, {"a": 0.0, "b": 1.0 + i // 20}, ("", "", ""), "ab"[i % 2], "c1")
+        Pair(1, f"BTC@{i // 20}", 1.0, {"a": 0.0, "b": 1.0 + i // 20}, (0, "", "", ""), "ab"[i % 2], "c1")
         for i in range(60)
     ]
     exposures = [

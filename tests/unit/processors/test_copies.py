@@ -1,13 +1,18 @@
 """Copies of one event: the better one counts, and the books stay balanced."""
 
+from itertools import permutations
+from typing import cast
+
 import msgspec
 
 from evenhand.codec import encode
-from evenhand.events import PredictionMade
-from evenhand.offline import MemoryRecord
+from evenhand.events import OutcomeObserved, PredictionMade, PredictionRequested
+from evenhand.offline import Log, MemoryRecord, state_of
 from evenhand.processors.attribution import Attribution
 from evenhand.processors.base import Row
-from evenhand.topics import PREDICTIONS
+from evenhand.processors.evidence import Evidence
+from evenhand.topics import OUTCOMES, PREDICTIONS, REQUESTS
+from tests.unit.processors.play import START, play, served, trial
 
 TIME = 1_600_000_000_000
 
@@ -52,3 +57,35 @@ def test_rows_of_a_partition_load_into_the_same_counts() -> None:
     again = Attribution(0, 1)
     again.load(processor.rows())
     assert msgspec.structs.asdict(again.counts) == msgspec.structs.asdict(processor.counts)
+
+
+def scored(*outcomes: OutcomeObserved) -> dict[str, list[bytes]]:
+    """What evidence holds of the pairs that a prediction and its outcomes lead to, in this order of arrival."""
+    log = Log(1)
+    log.append(REQUESTS, 0, [Row(None, encode(served(trial())), [])])
+    request = PredictionRequested(id="r", time=START + 60_000, key="k", model="line", features=[1.0])
+    log.append(REQUESTS, 0, [Row(None, encode(request), [])])
+    runner = play(log)
+    for outcome in outcomes:
+        log.append(OUTCOMES, 0, [Row(None, encode(outcome), [])])
+        runner.run()
+    (evidence,) = state_of(runner, "evidence").values()
+    return {
+        str(of): [encode(pair) for pair in held.pairs.values()] for of, held in cast("Evidence", evidence).open.items()
+    }
+
+
+def test_of_outcomes_that_contradict_each_other_the_same_one_is_evidence_whatever_the_order() -> None:
+    # Both came before the request, so that their pairs have one time; the ids are in another order than the times.
+    outcomes = [
+        OutcomeObserved(id=name, time=START + 60_000 - before, key="k", value=value, request_id="r")
+        for name, before, value in (("a", 1000, 1.0), ("b", 3000, 2.0), ("c", 2000, 3.0))
+    ]
+    found = [scored(*order) for order in permutations(outcomes)]
+    assert len(found[0]) == 1
+    assert all(each == found[0] for each in found)
+
+
+def test_an_answer_is_preferred_to_an_error_so_that_no_pair_is_taken_back() -> None:
+    counts = [counted(*order, batch=1).counts for order in permutations((made(TIME), made(TIME, error="no")))]
+    assert [(each.predictions, each.errors) for each in counts] == [(1, 0), (1, 0)]

@@ -1,0 +1,102 @@
+"""Two decision logs side by side: a recorded one and that of its replay.
+
+Neither knows everything. A replay decides what the ticks of the copied log close: every epoch whose end plus grace
+lies before the watermark at the end of the copy. The recording has decided what its judge had come to when it was
+read; a live one is read after the replay, so it has come further, while an export may lack the decisions of its last
+seconds. So epochs are compared up to whichever end comes first, for each experiment by itself; within them a decision
+that only one side has is a difference. What only the replay has after that is counted as `beyond`.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from evenhand.epochs import last_closed_epoch
+from evenhand.events import ControlChanged, DecisionMade
+from evenhand.judgement import Judgement, log_digest
+from evenhand.processors.control import after_decision
+from evenhand.processors.control_log import age
+
+
+class Difference(msgspec.Struct):
+    """The first decision, in the order of the decision log, that differs; None on the side that has none."""
+
+    recorded: DecisionMade | None
+    replayed: DecisionMade | None
+
+
+class Comparison(msgspec.Struct):
+    """What came of it.
+
+    `beyond` counts what only the replay has come to, `left_out` names experiments that began before the copy, and
+    `unlike` lists recorded controls that the replayed decisions do not lead to.
+    """
+
+    compared: int
+    recorded_digest: str
+    replayed_digest: str
+    difference: Difference | None
+    beyond: int
+    left_out: list[str]
+    unlike: list[ControlChanged]
+
+    @property
+    def equal(self) -> bool:
+        """Whether both are the same, byte for byte."""
+        return self.difference is None and not self.unlike
+
+
+def compare(recorded: Judgement, replayed: Judgement, watermark: int, controls: Iterable[ControlChanged]) -> Comparison:
+    """Compare as far as both can know: up to the watermark of the copied log, in which these controls stand."""
+    ordered = sorted(controls, key=age)
+    begun = {control.served.experiment.name for control in ordered if control.served.experiment is not None}
+    last: dict[str, int] = {}
+    left_out = []
+    for name, subject in recorded.subjects.items():
+        again = replayed.subjects.get(name)
+        closed = last_closed_epoch(watermark, subject.experiment.epoch_s, subject.experiment.grace_s)
+        if subject.first_epoch > closed:
+            continue
+        if name not in begun or (again is not None and again.first_epoch != subject.first_epoch):
+            left_out.append(name)
+        else:
+            last[name] = min(closed, max(subject.through, subject.last_decided))
+    ours, theirs = _within(recorded, last), _within(replayed, last)
+    places = sorted(ours.keys() | theirs.keys())
+    differing = next((at for at in places if ours.get(at) != theirs.get(at)), None)
+    return Comparison(
+        compared=len(places),
+        recorded_digest=log_digest(ours[at] for at in sorted(ours)),
+        replayed_digest=log_digest(theirs[at] for at in sorted(theirs)),
+        difference=None
+        if differing is None
+        else Difference(_decoded(ours.get(differing)), _decoded(theirs.get(differing))),
+        beyond=sum(each.epochs[1] > last.get(each.subject, each.epochs[1]) for each in replayed.decisions()),
+        left_out=left_out,
+        unlike=_unlike(ordered, {event.id: event for event in replayed.decisions()}),
+    )
+
+
+def _unlike(controls: Iterable[ControlChanged], decisions: Mapping[str, DecisionMade]) -> list[ControlChanged]:
+    """Controls of decisions that were replayed, and that lead to another control now."""
+    found = []
+    holding: dict[str, ControlChanged] = {}
+    for control in controls:
+        before, decision = holding.get(control.model), decisions.get(control.cause)
+        if before is not None and decision is not None and after_decision(before, decision) != control:
+            found.append(control)
+        holding[control.model] = control
+    return found
+
+
+def _within(judgement: Judgement, last: dict[str, int]) -> dict[tuple[tuple[int, int], str], bytes]:
+    """Decisions up to the last epoch that counts, by their place in the decision log."""
+    return {
+        (event.epochs, event.id): value
+        for event, value in zip(judgement.decisions(), judgement.log(), strict=True)
+        if event.epochs[1] <= last.get(event.subject, -1)
+    }
+
+
+def _decoded(value: bytes | None) -> DecisionMade | None:
+    return None if value is None else msgspec.json.decode(value, type=DecisionMade)

@@ -1,0 +1,183 @@
+"""The command as its users run it: from nothing to decisions, the same decisions again, and nothing left over."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evenhand.cli import exits
+from evenhand.client import now_ms
+from evenhand.client.connection import kafka_settings
+from tests.integration.cli.home import Done, Home
+from tests.integration.cli.users import live
+
+pytestmark = pytest.mark.timeout(300)
+FEATURES = [0.0021, -0.0007, 0.0012, 0.0080, -0.0113, 0.0061, 0.0045, 0.0058, 1.3]
+ENOUGH = 4  # decisions before a worker is killed
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A folder in which a loop with two workers runs."""
+    found = Home(tmp_path_factory.mktemp("cli") / "home")
+    try:
+        found.ok("up", "--detach", "--json", "--workers", "2", timeout_s=240)
+        yield found
+    finally:
+        found.run("down")
+
+
+def decisions(home: Home) -> list[Any]:
+    """The decision log so far."""
+    return home.ok("tail", "decisions.v1", "--from", "earliest", "--no-follow", "--json").lines()
+
+
+def wait_for(what: str, holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    give_up = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < give_up, f"waited {timeout_s:g} s for {what}"
+        time.sleep(0.3)
+
+
+def play(home: Home, enough: Callable[[], bool]) -> None:
+    """Let users live until it is enough."""
+    settings = kafka_settings({**home.environment, "EVENHAND_HOME": str(home.var)})
+    asyncio.run(live(settings, enough, timeout_s=150))
+
+
+def test_a_second_up_says_that_it_runs_and_where(home: Home) -> None:
+    done = home.run("up", "--detach", "--json")
+    assert done.code == exits.FAILED
+    assert "already runs" in done.err
+    assert "evenhand down" in done.err
+    endpoints = done.json()
+    assert endpoints["kafka"].startswith("127.0.0.1:")
+    assert endpoints["redis"].startswith("redis://127.0.0.1:")
+    assert endpoints["phase"] == "ready"
+
+
+def test_the_first_event_gets_its_answer_and_what_is_no_event_its_reason(home: Home) -> None:
+    assert len(home.ok("models", "show", "btc-usd-1h", "--json").json()["features"]) == len(FEATURES)
+    request = {
+        "type": "PredictionRequested", "id": "first", "time": now_ms(), "key": "ETH-USD", "model": "btc-usd-1h",
+        "features": FEATURES,
+    }  # fmt: skip
+    lines = [json.dumps(request), "no JSON", "", json.dumps({**request, "time": "noon"})]
+    done = home.run("produce", "prediction-requests.v1", "-", "--json", stdin="\n".join(lines))
+    summary = done.json()
+    assert (done.code, summary["acknowledged"], summary["refused"]) == (exits.FAILED, 1, 2)
+    assert [each["line"] for each in summary["refusals"]] == [2, 4]
+    assert "time" in summary["refusals"][1]["reason"]
+    (made,) = home.ok("tail", "predictions.v1", "--from", "earliest", "--max", "1", "--json").lines()
+    assert made["request_id"] == "first"
+    assert {made["version"], made["shadows"][0]["version"]} == {"1.0.0", "1.1.0"}
+
+
+def test_a_better_version_is_promoted_though_a_worker_is_killed(home: Home) -> None:
+    killed: list[int] = []
+
+    def enough() -> bool:
+        log = decisions(home)
+        if not killed and len(log) >= ENOUGH:
+            killed.append(home.ok("status", "--json").json()["workers"][0]["pid"])
+            os.kill(killed[0], signal.SIGKILL)
+        return any(each["action"] == "promote" for each in log)
+
+    play(home, enough)
+    assert killed, "it was promoted before there was a worker to kill"
+    wait_for("the worker to be started again", lambda: _restarts(home) == [1, 0])
+    wait_for("the promotion to hold", lambda: _champion(home) == "1.1.0")
+
+
+def _restarts(home: Home) -> list[int]:
+    workers = home.run("status", "--json").json()["workers"]
+    return [each["restarts"] for each in workers if each["alive"]]
+
+
+def _champion(home: Home) -> str | None:
+    champion: str | None = home.run("status", "--json").json()["models"]["btc-usd-1h"]["champion"]
+    return champion
+
+
+def test_a_worse_version_is_stopped_for_harm(home: Home) -> None:
+    home.ok("experiment", "start", "second", "--file", "second.yaml", "--reason", "the other way round")
+    assert [each["name"] for each in home.ok("experiment", "list", "--json").json() if each["running"]] == ["second"]
+    play(home, lambda: decisions(home)[-1]["action"] == "stop_harm")
+    shown = home.ok("experiment", "show", "second", "--json").json()
+    assert shown["decisions"][-1]["action"] == "stop_harm"
+    assert shown["decisions"][-1]["reasons"][0].startswith("ridge: worse with probability")
+
+
+def test_a_name_that_has_run_is_refused(home: Home) -> None:
+    done = home.run("experiment", "start", "second", "--file", "second.yaml")
+    assert done.code == exits.REFUSED
+    assert "use a new name" in done.err
+
+
+def test_a_replay_decides_what_was_decided_live(home: Home) -> None:
+    log = decisions(home)
+    assert len({each["id"] for each in log}) >= 20
+    assert len({each["action"] for each in log}) >= 3
+    found = replay(home).json()
+    assert found["equal"]
+    assert found["recorded"] == found["replayed"]
+    assert found["compared"] == len({each["id"] for each in log})
+    assert (found["beyond"], found["left_out"], found["unlike"], found["difference"]) == (0, [], [], None)
+    prefixed = [each["topic"] for each in home.ok("topics", "list", "--json").json() if "replay" in each["topic"]]
+    assert prefixed == []
+
+
+@pytest.mark.slow
+def test_what_began_before_a_replay_is_named_and_not_compared(home: Home) -> None:
+    found = replay(home, "--from", "-1s").json()
+    assert (found["equal"], found["compared"], found["left_out"]) == (True, 0, ["first", "second"])
+
+
+def test_an_export_decides_the_same_and_a_changed_one_shows_where_it_differs(home: Home) -> None:
+    home.ok("topics", "export", "log")
+    found = replay(home, "--log", "log", "--workers", "2").json()
+    assert found["equal"]
+    assert found["compared"] == len({each["id"] for each in decisions(home)})
+    _change_an_outcome(home.folder / "log" / "outcomes.v1")
+    done = home.run("replay", "--log", "log")
+    assert done.code == exits.FAILED
+    assert "the first that differs" in done.out
+    assert "first, epoch" in done.out
+
+
+def replay(home: Home, *options: str) -> Done:
+    return home.ok("replay", "--json", *options)
+
+
+def _change_an_outcome(folder: Path) -> None:
+    for path in sorted(folder.glob("*.ndjson")):
+        lines = path.read_text().splitlines(keepends=True)
+        for at, line in enumerate(lines):
+            if '\\"OutcomeObserved\\"' in line:
+                record = json.loads(line)
+                event = json.loads(record["value"])
+                record["value"] = json.dumps({**event, "value": event["value"] + 1})
+                lines[at] = json.dumps(record) + "\n"
+                path.write_text("".join(lines))
+                return
+    raise AssertionError("no outcome was exported")
+
+
+def test_doctor_finds_nothing_wrong(home: Home) -> None:
+    assert all(each["ok"] for each in home.ok("doctor", "--json").json())
+
+
+def test_down_leaves_nothing_that_runs(home: Home) -> None:
+    assert len(home.processes()) >= 6, "broker, Redis, clock, two workers and their supervisor"
+    stopped = home.ok("down", "--json").json()["stopped"]
+    assert sorted(stopped) == ["broker", "clock", "redis", "w1", "w2"]
+    wait_for("processes to be gone", lambda: not home.processes())
+    done = home.run("status", "--json")
+    assert (done.code, done.json()["phase"]) == (exits.FAILED, "down")
+    assert "evenhand up" in home.run("tail", "decisions.v1").err
