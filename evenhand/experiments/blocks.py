@@ -10,6 +10,10 @@ import msgspec
 from evenhand.events import CoMoments, Moments
 from evenhand.experiments.comoments import merge_comoments
 
+EDGES = 12.0 / 11.0
+"""What neighbouring blocks share: a block of m spans has 1 - 1 / (3 m) of the long-run variance, exactly so for a
+moving average with equal weights; m is at least 4."""
+
 
 class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An open block: its number, the sum of the differences in it, and how many there are."""
@@ -30,11 +34,11 @@ def add(closed: CoMoments, open_block: Block, number: int, epoch: Moments) -> tu
 def as_moments(closed: CoMoments) -> Moments:
     """What the blocks say of the mean difference: n blocks, and a variance in which their sizes are.
 
-    The ratio of sums (each difference has the same weight), with the linearised residuals x - R y as its spread, so
-    that m2 / (n - 1) / n is the variance of the mean.
+    The ratio of sums (each difference has the same weight), with the linearised residuals x - R y as its spread, and
+    what neighbours share put back, so that m2 / (n - 1) / n is the variance of the mean.
     """
     if closed.n == 0 or closed.mean_y == 0.0:
         return Moments()
     value = closed.mean_x / closed.mean_y
     spread = closed.m2_x - 2.0 * value * closed.c_xy + value * value * closed.m2_y
-    return Moments(closed.n, value, max(0.0, spread) / closed.mean_y**2)
+    return Moments(closed.n, value, EDGES * max(0.0, spread) / closed.mean_y**2)

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from evenhand.experiments.blocks import EDGES
 from evenhand.experiments.sequential import Design, half_width, planned_size
 
 Floats = NDArray[np.float64]
@@ -40,7 +41,9 @@ def _normal(r: np.random.Generator, runs: int, n: int) -> Floats:
 
 def _binary(r: np.random.Generator, runs: int, n: int) -> Floats:
     """Two forecasts of a coin, right half of the time each, agreeing in two of three cases."""
-    return r.choice([-1.0, 0.0, 1.0], p=[1 / 6, 2 / 3, 1 / 6], size=(runs, n))
+    drawn = r.random((runs, n))
+    differences: Floats = np.where(drawn < 1 / 6, 1.0, np.where(drawn > 5 / 6, -1.0, 0.0))
+    return differences
 
 
 def _lognormal(r: np.random.Generator, runs: int, n: int) -> Floats:
@@ -62,7 +65,8 @@ def _overlapping(horizon: int) -> Draw:
         noise = r.normal(size=(runs, n * 4 * horizon + horizon - 1))
         sums = np.cumsum(noise, axis=1)
         moving = sums[:, horizon - 1 :] - np.concatenate([np.zeros((runs, 1)), sums[:, :-horizon]], axis=1)
-        return moving.reshape(runs, n, 4 * horizon).mean(axis=2)
+        blocks: Floats = moving.reshape(runs, n, 4 * horizon).mean(axis=2)
+        return blocks
 
     return draw
 
@@ -76,7 +80,7 @@ def _missing(r: np.random.Generator, runs: int, n: int) -> Floats:
     """Three outcomes in ten never come, more often where both are wrong: pairs are lost together."""
     drawn = r.normal(size=(runs, 2 * n))
     kept = np.argsort(r.random((runs, 2 * n)) < 0.2 + 0.1 * (np.abs(drawn) > 1), axis=1, kind="stable")[:, :n]
-    return np.take_along_axis(drawn, kept, axis=1)
+    return np.asarray(np.take_along_axis(drawn, kept, axis=1))
 
 
 STREAMS: dict[str, Draw] = {
@@ -84,6 +88,8 @@ STREAMS: dict[str, Draw] = {
     "horizon-7": _overlapping(7), "horizon-24": _overlapping(24), "clustered": _clustered, "missing": _missing,
 }  # fmt: skip
 BLOCKED = {"horizon-7", "horizon-24"}
+OVERCONFIDENT = {"horizon-7": 7**0.5, "horizon-24": 24**0.5, "clustered": (1.05 / 0.1) ** 0.5}
+"""By how much who counts forecasts or requests, each as one observation, overstates z."""
 
 
 def play(
@@ -91,7 +97,8 @@ def play(
 ) -> Result:
     """So many runs of a stream; `effect` in units of what a fixed test of `size` finds with 80 % power."""
     r, draw = np.random.default_rng(seed), STREAMS[name]
-    sd = float(np.std(draw(np.random.default_rng(0), 200, min(size, 500))))
+    scale = EDGES**0.5 if name in BLOCKED else 1.0
+    sd = scale * float(np.std(draw(np.random.default_rng(0), 400, min(size, 500))))
     step = _Z80 * sd / np.sqrt(size)
     truth = -effect * step
     design = Design(alpha, step, minimum=minimum, planned=size)
@@ -99,7 +106,9 @@ def play(
     left = runs
     while left:
         count = min(left, max(1, _CHUNK // size))
-        rejected, naive, covered, ends = _looks(design, draw(r, count, size) + truth, truth)
+        rejected, naive, covered, ends = _looks(
+            design, draw(r, count, size) + truth, truth, scale, OVERCONFIDENT.get(name, 1.0)
+        )
         totals += [rejected.sum(), naive.sum(), covered.sum()]
         sizes += float(ends.sum())
         left -= count
@@ -109,19 +118,20 @@ def play(
     )  # fmt: skip
 
 
-def _looks(design: Design, x: Floats, truth: float) -> tuple[Any, Any, Any, Any]:
+def _looks(design: Design, x: Floats, truth: float, scale: float, overconfident: float) -> tuple[Any, Any, Any, Any]:
     """Of each row: whether it was rejected, and by the naive rule, whether the truth was always covered, its end."""
     n = np.arange(1.0, x.shape[1] + 1.0)
     centred = x - truth
     total, squares = np.cumsum(centred, axis=1), np.cumsum(centred * centred, axis=1)
     mean = total / n
-    sd = np.sqrt(np.maximum(squares - n * mean * mean, 0.0) / np.maximum(n - 1.0, 1.0))
+    plain = np.sqrt(np.maximum(squares - n * mean * mean, 0.0) / np.maximum(n - 1.0, 1.0))
+    sd = scale * plain
     is_end = n >= np.maximum(planned_size(design, sd), design.minimum)
     is_past = np.zeros(x.shape, np.bool_)
     is_past[:, 1:] = np.maximum.accumulate(is_end, axis=1)[:, :-1]
     half = half_width(design, n, sd, is_past_end=is_past)
     rejects = np.abs(mean + truth) > half
-    naive = (np.abs(mean + truth) * np.sqrt(n) > NAIVE_Z * sd) & (n >= 30)
+    naive = (np.abs(mean + truth) * np.sqrt(n) * overconfident > NAIVE_Z * plain) & (n >= 10)
     hit = rejects.any(axis=1)
     ends = np.where(hit, rejects.argmax(axis=1) + 1, x.shape[1])
     return hit, naive.any(axis=1), (np.abs(mean) <= half).all(axis=1), ends
@@ -132,8 +142,9 @@ def table(runs: int, seed: int, names: "list[str] | None" = None) -> list[dict[s
     rows = []
     for place, name in enumerate(names or list(STREAMS)):
         size = 800 if name in BLOCKED else 2450
-        null = play(name, effect=0.0, size=size, runs=runs, seed=seed + 2 * place)
-        rows.append(row(null))
+        rows.append(
+            row(play(name, effect=0.0, size=size if name in BLOCKED else 9800, runs=runs, seed=seed + 2 * place))
+        )
         rows.append(row(play(name, effect=1.0, size=size, runs=runs, seed=seed + 2 * place + 1)))
     return rows
 

@@ -29,7 +29,7 @@ def first_error_breach(p_a: float, times: float, runs: int, requests: int, seed:
 
 
 def test_errors_at_the_exact_boundary_are_rarely_called_a_breach() -> None:
-    """300 runs of 20,000 requests at twice the errors: 5 % may be called a breach, 8.5 % is chance at this many runs."""
+    """300 runs of 20,000 requests at twice the errors: 5 % may be called a breach, 8.5 % is chance at that many."""
     breached = np.isfinite(first_error_breach(0.005, 2.0, runs=300, requests=20_000, seed=1))
     assert breached.mean() <= 0.085
 
