@@ -18,7 +18,7 @@
 [('response_time', 'ratio', 1.5), ('error_rate', 'ratio', 2.0)]
 """
 
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import msgspec
 from msgspec import Meta
@@ -73,10 +73,10 @@ class ABTestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def experiment(self, model: str) -> Experiment:
         """The experiment that it describes, of a served model."""
         treatment = round(self.traffic_split * SHARES)
-        guardrails = [
-            {"metric": metric, "margin": self.guardrail_thresholds.get(metric, THRESHOLDS[metric])}
+        guardrails = tuple(
+            Guardrail(metric=cast("Any", metric), margin=self.guardrail_thresholds.get(metric, THRESHOLDS[metric]))
             for metric in self.guardrail_metrics
-        ]
+        )
         return Experiment(
             name=self.test_name,
             model=model,
@@ -92,6 +92,6 @@ class ABTestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
                 confidence_level=self.confidence_level,
                 early_stopping_enabled=self.early_stopping_enabled,
                 early_stopping_confidence=self.early_stopping_confidence,
-                guardrails=tuple(msgspec.convert(guardrails, list[Guardrail])),
+                guardrails=guardrails,
             ),
         )

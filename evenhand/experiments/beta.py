@@ -18,7 +18,7 @@ def probability_greater(b: tuple[float, float], a: tuple[float, float], margin: 
     >>> round(probability_greater((1.0, 1.0), (1.0, 1.0)), 6)
     0.5
     >>> round(probability_greater((3.5, 97.5), (0.5, 100.5)), 4)
-    0.992
+    0.9678
     """
     at = betaincinv(a[0], a[1], _P) + margin
     return float(np.sum(_W * (1.0 - betainc(b[0], b[1], np.clip(at, 0.0, 1.0)))))

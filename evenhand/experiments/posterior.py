@@ -105,7 +105,7 @@ def probability_best(means: Sequence[float], sds: Sequence[float], points: int =
     share the champion, so they correlate; with two challengers of like spread this is off by at most 0.06.
 
     >>> [round(each, 3) for each in probability_best([-1.0, 3.0], [1.0, 1.0])]
-    [0.158, 0.841, 0.001]
+    [0.158, 0.841, 0.0]
     """
     m, s = np.asarray(means, np.float64), np.asarray(sds, np.float64)
     keep = float(np.prod(ndtr(m / s)))

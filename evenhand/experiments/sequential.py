@@ -21,7 +21,7 @@ import numpy as np
 from scipy.special import ndtri
 
 Number = Any  # float, or an array of them
-SPENT_FOR_EVER = 0.15  # of alpha, on the confidence sequence
+SPENT_FOR_EVER = 0.1  # of alpha, on the confidence sequence
 LEAST = 30  # clusters or blocks before the first look: both boundaries are asymptotic
 
 
@@ -82,7 +82,7 @@ def _unit_width(n: Number, alpha: float, tightest: float) -> Number:
 def asymptotic_half_width(n: Number, sd: Number, alpha: float, tightest: float) -> Number:
     """Of the confidence sequence alone, at level 1 - alpha, for ever.
 
-    >>> round(asymptotic_half_width(1000.0, 1.0, 0.05, 1000.0), 4)
+    >>> round(float(asymptotic_half_width(1000.0, 1.0, 0.05, 1000.0)), 4)
     0.096
     """
     return sd * _unit_width(n, alpha, tightest)

@@ -73,7 +73,9 @@ def _overlapping(horizon: int) -> Draw:
 
 def _clustered(r: np.random.Generator, runs: int, n: int) -> Floats:
     """Twenty requests that share an outcome: what is judged are their means."""
-    return r.normal(size=(runs, n)) + r.normal(size=(runs, n)) / np.sqrt(20)
+    shared, own = r.normal(size=(runs, n)), r.normal(size=(runs, n))
+    means: Floats = shared + own / 20**0.5
+    return means
 
 
 def _missing(r: np.random.Generator, runs: int, n: int) -> Floats:

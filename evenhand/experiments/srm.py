@@ -27,7 +27,7 @@ def log_e(counts: Any, weights: Any, kappa: float = KAPPA) -> Any:
     """Log E of counts, shape (..., arms), against weights of any scale, shape (arms,), all positive.
 
     >>> round(float(log_e([30, 70], [1, 1])), 2)
-    4.78
+    3.7
     """
     n, p = np.asarray(counts, np.float64), np.asarray(weights, np.float64)
     p = p / p.sum()

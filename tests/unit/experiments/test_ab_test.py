@@ -10,7 +10,8 @@ from evenhand.config import load_yaml_strict
 from evenhand.errors import InvalidConfiguration
 from evenhand.experiments.ab_test import ABTestConfig
 from evenhand.experiments.experiment import Guardrail
-from evenhand.metrics import REGISTRY, loss
+from evenhand.metrics import loss
+from evenhand.metrics.base import REGISTRY
 
 FIRST: dict[str, Any] = {
     "test_name": "transformer_vs_lstm_accuracy", "description": "Compare transformer and LSTM model accuracy",

@@ -13,7 +13,7 @@ from evenhand.experiments.comoments import comoments
 from evenhand.experiments.decision import Verdict, decide
 from evenhand.experiments.evidence import moments
 from evenhand.experiments.experiment import Experiment, Guardrail, Rule, Variant
-from evenhand.experiments.sequential import half_width
+from evenhand.experiments.sequential import half_width, planned_size
 from evenhand.experiments.standing import Standing, absorb
 
 EPOCH_S = 3600
@@ -133,8 +133,8 @@ def test_several_challengers_share_alpha_and_leave_one_by_one() -> None:
 
 
 def test_the_simulation_plays_what_the_judge_calls() -> None:
-    assert simulate.half_width is half_width is comparison.half_width
-    assert simulate.planned_size is comparison.planned_size
+    for name, function in {"half_width": half_width, "planned_size": planned_size}.items():
+        assert vars(simulate)[name] is vars(comparison)[name] is function
 
 
 @pytest.mark.parametrize("seed", range(4))
