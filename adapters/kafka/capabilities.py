@@ -25,6 +25,8 @@ class Capabilities:
     """A look-up by time gives the first record that is not older, or none."""
     end_offsets_exact: bool = True
     """The latest offset is the offset of the next record. Without it, read the high watermark of a fetch."""
+    gapless_fetch: bool = True
+    """A fetch that shows a record has shown all before it, whoever writes at the same time. Else see `gapless`."""
     topic_configs: bool = True
     """Settings given with a new topic can be read back (whether they hold, the next three say)."""
     size_limit: bool = True
@@ -54,6 +56,7 @@ EMBEDDED = Capabilities(
     delete_records=False,
     time_lookup=False,
     end_offsets_exact=False,
+    gapless_fetch=False,
     size_limit=False,
     log_append_time=False,
     compaction=False,

@@ -12,6 +12,7 @@ from aiokafka.structs import TopicPartition
 
 from adapters.kafka import failpoints
 from adapters.kafka.closing import stop_consumer
+from adapters.kafka.gapless import make_consumer
 from adapters.kafka.rows import OWNER, POSITION, RESET, StateError, Term, corrupt, read_term
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ class Changelog:
 
     async def _started(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            consumer = AIOKafkaConsumer(
-                **self._settings.client_kwargs(),
+            consumer = make_consumer(
+                self._settings,
                 request_timeout_ms=int(self._timing.request_timeout_s * 1000),
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",

@@ -10,11 +10,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from adapters.errors import DependencyUnavailable
 from adapters.kafka.closing import stop_consumer
 from adapters.kafka.connection import check_connection
+from adapters.kafka.gapless import make_consumer
 from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.topics import admin
 
@@ -27,8 +28,8 @@ Places = Mapping[TopicPartition, int]
 async def log_reader(settings: KafkaSettings) -> AsyncIterator["LogReader"]:
     """A reader that is closed afterwards. Raises DependencyUnavailable, naming the setting, if no broker answers."""
     await check_connection(settings)
-    consumer = AIOKafkaConsumer(
-        **settings.client_kwargs(), enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100,
+    consumer = make_consumer(
+        settings, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100,
         max_partition_fetch_bytes=1 << 20, max_poll_records=5000,
     )  # fmt: skip
     try:
@@ -153,13 +154,13 @@ async def committed(settings: KafkaSettings, group: str, places: Iterable[TopicP
     The first group of a new broker has no coordinator until the broker has made a topic of its own.
     """
     asked, give_up = list(places), asyncio.get_running_loop().time() + _DEADLINE_S
+    found: dict[TopicPartition, OffsetAndMetadata] = {}
     async with admin(settings) as client:
         while True:
             try:
                 found = await client.list_consumer_group_offsets(group, partitions=asked)
-                break
+                return {place: entry.offset for place, entry in found.items() if entry.offset >= 0}
             except GroupCoordinatorNotAvailableError:
                 if asyncio.get_running_loop().time() > give_up:
                     raise
                 await asyncio.sleep(_POLL_MS / 1000)
-    return {place: entry.offset for place, entry in found.items() if entry.offset >= 0}

@@ -10,6 +10,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 
+from adapters.kafka.gapless import make_consumer
+
 if TYPE_CHECKING:
     from adapters.kafka.app import BatchApp
 
@@ -28,8 +30,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         conf, timing = self.app.conf, self.app.timing
         self._assignor = self.app.assignor  # keeps equal partition numbers of an agent's topics together
-        return AIOKafkaConsumer(
-            **self.app.kafka.client_kwargs(),
+        return make_consumer(
+            self.app.kafka,
             request_timeout_ms=int(timing.request_timeout_s * 1000),
             client_id=conf.broker_client_id,
             group_id=conf.id,

@@ -7,7 +7,7 @@ neighbours (the models' contract), so neither does the prediction.
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate, repeat
+from itertools import accumulate
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -216,13 +216,13 @@ def ask(predictor: Predictor, rows: NDArray[np.float64], horizon: int) -> list[A
             return [Answered(error=f"{type(error).__name__}: {error}"[:1000])]
         return [one for i in range(len(rows)) for one in ask(predictor, rows[i : i + 1], horizon)]
     finite = math.isfinite
+    nothing: list[None] = [None] * len(answer.values)
+    every_interval = answer.intervals or nothing
     return [
         Answered(tuple(values), confidence, intervals)
         if all(map(finite, values))
         else Answered(error=f"the version answered {values}, which is no number")
-        for values, confidence, intervals in zip(
-            answer.values, answer.confidence, repeat(None) if answer.intervals is None else answer.intervals
-        )
+        for values, confidence, intervals in zip(answer.values, answer.confidence, every_interval, strict=True)
     ]
 
 

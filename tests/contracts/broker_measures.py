@@ -173,6 +173,41 @@ async def time_lookup(settings: KafkaSettings) -> bool:
     return True
 
 
+async def gapless_fetch(settings: KafkaSettings) -> bool:
+    """Many records of four producers at once are read as they come: none is passed over by the plain client."""
+    return await missed(settings, AIOKafkaConsumer(**settings.client_kwargs(), auto_offset_reset="earliest")) == 0
+
+
+async def missed(settings: KafkaSettings, client: AIOKafkaConsumer, count: int = 40_000) -> int:
+    """How many records a consumer passes over while producers write; it ends with the first."""
+    topic = await make_topic(settings, f"gapless-{time.monotonic_ns()}")
+    place, left = TopicPartition(topic, 0), iter(range(count))
+
+    async def write() -> None:
+        async with producer(settings) as one:
+            for _ in left:
+                await one.send_and_wait(topic, bytes(200), partition=0)
+
+    writers = [asyncio.create_task(write()) for _ in range(4)]
+    expected = 0
+    try:
+        await client.start()
+        client.assign([place])
+        while expected < count:
+            async with asyncio.timeout(DEADLINE_S):
+                fetched = await client.getmany(timeout_ms=100)
+            for record in fetched.get(place, ()):
+                if record.offset != expected:
+                    return int(record.offset) - expected
+                expected += 1
+        return 0
+    finally:
+        for writer in writers:
+            writer.cancel()
+        await asyncio.gather(*writers, return_exceptions=True)
+        await client.stop()
+
+
 async def end_offsets_exact(settings: KafkaSettings) -> bool:
     """The latest offset is that of the next record, whatever the size of the last batch."""
     topic = await make_topic(settings, "ends")
@@ -236,7 +271,7 @@ async def compaction(settings: KafkaSettings) -> bool:
 MEASURES: dict[str, Measure] = {
     measure.__name__: measure
     for measure in (
-        idempotent_producer, transactions, delete_records, time_lookup, end_offsets_exact, topic_configs, size_limit,
-        log_append_time, compaction,
+        idempotent_producer, transactions, delete_records, time_lookup, end_offsets_exact, gapless_fetch,
+        topic_configs, size_limit, log_append_time, compaction,
     )
 }  # fmt: skip

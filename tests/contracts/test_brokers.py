@@ -24,8 +24,9 @@ from adapters import processes
 from adapters.errors import DependencyUnavailable, InvalidSetting
 from adapters.kafka.broker import Broker, Kind, start_broker
 from adapters.kafka.capabilities import EMBEDDED, EVERYTHING, Capabilities, probe
+from adapters.kafka.gapless import make_consumer
 from adapters.kafka.settings import KafkaSettings
-from tests.contracts.broker_measures import MEASURES, OLD_MS, consumer, make_topic, producer, read, write_batch
+from tests.contracts.broker_measures import MEASURES, OLD_MS, consumer, make_topic, missed, producer, read, write_batch
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -91,6 +92,10 @@ def here(some_broker: Broker, settings: KafkaSettings) -> KafkaSettings:
 async def test_it_can_do_what_it_declares_and_no_more(here: KafkaSettings, capability: str) -> None:
     """A capability that appears in a new version is to be declared, one that is gone is a fault."""
     assert await MEASURES[capability](here) is getattr(here.capabilities, capability)
+
+
+async def test_our_consumer_passes_over_nothing_on_any_broker(here: KafkaSettings) -> None:
+    assert await missed(here, make_consumer(here, auto_offset_reset="earliest")) == 0
 
 
 def test_each_capability_is_measured() -> None:

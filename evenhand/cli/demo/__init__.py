@@ -30,8 +30,8 @@ def demo(  # noqa: PLR0913, PLR0917 - each is an option
         str,
         typer.Option(
             "--challenger",
-            help="lightgbm (and beside it a faulty release); oracle, which knows part of the answer; twin, the champion "
-            "under another name; broken, which fails one request in ten.",
+            help="lightgbm (and beside it a faulty release); oracle, which knows part of the answer; twin, the "
+            "champion under another name; broken, which fails one request in ten.",
         ),
     ] = "lightgbm",
     kills: Annotated[int, typer.Option("--kills", min=0, max=20, help="Kill a worker with -9 so often meanwhile.")] = 0,
