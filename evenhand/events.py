@@ -202,7 +202,8 @@ class ShadowValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 class PredictionScored(Event, frozen=True, kw_only=True, omit_defaults=True):
     """A prediction and its outcome. `delay_ms` is the greater delay of the two: how far they stood behind the ticks.
 
-    Of several outcomes of one prediction the earliest counts, by `outcome_time` and `outcome_id`.
+    Of several outcomes of one prediction the earliest counts, by `outcome_time` and `outcome_id`. `control` is the
+    digest of what held when the request was assigned; empty where the unit is not the request itself.
     """
 
     request_id: Request

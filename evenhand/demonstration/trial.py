@@ -9,7 +9,7 @@ GRACE_S = 2 * 3600
 CONTROL_LAG_S = 24 * 3600  # a decision acts a day after the end of its epoch
 CHALLENGERS_WEIGHT = 40  # of a hundred, shared
 DETECTABLE = (
-    0.3  # three months of hourly returns, heavy-tailed as they are, show no smaller change of the squared error
+    0.15  # three months of hourly returns, heavy-tailed as they are, show no smaller change of the squared error
 )
 
 

@@ -41,7 +41,8 @@ class Pair(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Exposure(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A served request: by which variant, and which variants failed on it (True) or answered (False).
 
-    Under which control (its digest), for whom and in how long are kept where something asks for them.
+    Under which control (its digest), for whom (empty: the unit is the request) and, where a guardrail asks for it, in
+    how long.
     """
 
     time: int
@@ -181,9 +182,9 @@ def fold(experiment: Experiment, exposures: Iterable[Exposure], pairs: Sequence[
 def _response_times(exposures: Iterable[Exposure]) -> dict[str, CoMoments]:
     """Sum and count of the response times of each unit, by variant: one user's requests are not independent."""
     by_unit: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for exposure in exposures:
+    for number, exposure in enumerate(exposures):
         if exposure.response_time_ms is not None:
-            by_unit[exposure.variant][exposure.unit].append(exposure.response_time_ms)
+            by_unit[exposure.variant][exposure.unit or f"\x1f{number}"].append(exposure.response_time_ms)
     ordered = {variant: [units[unit] for unit in sorted(units)] for variant, units in by_unit.items()}
     return {
         variant: comoments([math.fsum(each) for each in units], [float(len(each)) for each in units])

@@ -6,6 +6,7 @@ Against multinomial weights p, with a Dirichlet(kappa p) prior over what else th
 
 is a test martingale (Lindon & Malek, NeurIPS 2022): it exceeds 1 / alpha ever with probability alpha at most. The
 same on matured outcomes finds arms whose outcomes come back less often. Phases multiply, so a ramp is no mismatch.
+What is counted must be drawn independently: units, at their first exposure, and never the requests of one unit.
 Cost: 5 µs a phase; O(looks) in arrays.
 """
 

@@ -20,6 +20,7 @@ from evenhand.partitioning import partition_of
 from evenhand.processors.base import Output, Processor, Record, Row
 from evenhand.processors.in_band import InBand
 from evenhand.processors.subjects import NEXT_ROW, Subject, Subjects
+from evenhand.processors.units import Units
 from evenhand.topics import EVIDENCE, PREDICTIONS, SCORED
 
 SOURCE = "/evenhand/evidence"
@@ -75,6 +76,7 @@ class Evidence(Processor):
         self.in_band = InBand((*servers, "attribution"), self.name)
         self.subjects = Subjects()
         self.open: dict[tuple[str, int], Epoch] = {}
+        self.units = Units(partition, partitions)
         self._row = 0
         self._where: dict[tuple[str, str], int] = {}  # (subject, id of a pair) -> its epoch
         self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
@@ -86,6 +88,7 @@ class Evidence(Processor):
         every = list(rows)
         self.in_band.load(every)
         self.subjects.load(every)
+        self.units.load(every)
         held = [(key, value) for key, value in every if key.startswith(ENTRIES_ROW)]
         for key, value in sorted(held, key=lambda row: int(row[0].rsplit(b"/", 1)[1])):
             subject, epoch, number = key.removeprefix(ENTRIES_ROW).decode().rsplit("/", 2)
@@ -95,6 +98,7 @@ class Evidence(Processor):
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         yield from self.in_band.rows()
         yield from self.subjects.rows()
+        yield from self.units.rows()
         for held in self.open.values():
             yield from held.divided()
 
@@ -198,6 +202,7 @@ class Evidence(Processor):
                 subject.next_epoch = last + 1
                 output.rows[NEXT_ROW + name.encode()] = b"%d" % subject.next_epoch
             if subject.over:
+                output.rows.update(self.units.forget(name))
                 for epoch in [epoch for of, epoch in self.open if of == name]:
                     self._forget(name, epoch, output)
 
@@ -218,7 +223,9 @@ class Evidence(Processor):
             ids = [*sorted(held.exposures), *(pair_id for _, pair_id in pairs)]
             counted = [held.pairs[pair_id] for _, pair_id in pairs]
             variants = fold(experiment, held.exposures.values(), counted)
-            phases = count_phases(self.subjects.weights(experiment.name), held.exposures.values(), counted)
+            firsts, rows = self.units.count(experiment.name, first, held.exposures)
+            output.rows.update(rows)
+            phases = count_phases(self.subjects.weights(experiment.name), firsts, counted)
             digest = blake2b("\x1f".join(ids).encode(), digest_size=16).hexdigest()
             places = [[topic, partition, *span] for (topic, partition), span in sorted(held.places.items())]
         event = EvidenceReported(
@@ -247,10 +254,11 @@ class Evidence(Processor):
 def _exposure(event: PredictionMade, record: Record, experiment: Experiment) -> Exposure:
     failed = {shadow.variant: shadow.error is not None for shadow in event.shadows}
     failed[event.variant] = event.error is not None
+    unit = "" if event.unit == event.request_id else event.unit
     if not experiment.rule.watches(RESPONSE_TIME):
-        return Exposure(event.time, event.variant, failed, event.control)
+        return Exposure(event.time, event.variant, failed, event.control, unit)
     taken_ms = float_header(record, "response_time_ms")
-    return Exposure(event.time, event.variant, failed, event.control, event.unit, taken_ms)
+    return Exposure(event.time, event.variant, failed, event.control, unit, taken_ms)
 
 
 def _order(exposure: Exposure) -> tuple[str, list[tuple[str, bool]]]:

@@ -69,7 +69,7 @@ def prediction_of(record: Record, event: PredictionMade) -> Prediction:
         float_header(record, "response_time_ms"), event.model, event.experiment, event.variant, event.version,
         event.clusters, event.target_times, event.values,
         tuple([(shadow.variant, shadow.version, shadow.values) for shadow in event.shadows]),
-        event.wait_s * 1000, event.grace_s * 1000, event.control,
+        event.wait_s * 1000, event.grace_s * 1000, event.control if event.unit == event.request_id else "",
     )  # fmt: skip
 
 
