@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import betainc, betaincinv
 
 ENOUGH = 30.0
-_POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(200)
+_POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(100)
 _P, _W = 0.5 * (_POINTS + 1.0), 0.5 * _WEIGHTS
 
 

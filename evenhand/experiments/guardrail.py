@@ -37,11 +37,13 @@ class Watched(msgspec.Struct, frozen=True):
 
 
 def log_e_above(k: float, m: float, theta: float) -> float:
-    """Log E against a fraction of at most theta, k of m counted; 3 µs.
+    """Log E against a fraction of at most theta, k of m counted, or 0 where it is less; 3 µs.
 
     >>> round(math.exp(log_e_above(11, 11, 2 / 3)), 1)
     21.5
     """
+    if k <= m * theta:
+        return 0.0  # no fraction above theta explains that better than theta itself: E is at most 1
     tail = 1.0 - betainc(k + 1.0, m - k + 1.0, theta)
     if tail <= 0.0:
         return -math.inf

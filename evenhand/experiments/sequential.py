@@ -13,6 +13,7 @@ functions take numbers or arrays that broadcast: `simulate` calls the one that t
 numbers, 0.1 µs in arrays.
 """
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -59,24 +60,38 @@ def half_width(design: Design, n: Number, sd: Number, *, is_past_end: Number = F
     The lesser of the two boundaries' widths. Past the planned end only the confidence sequence goes on; the first look
     at or after the end is still O'Brien-Fleming's. Zero lies outside exactly where the test rejects.
     """
-    end = planned_size(design, sd)
+    end, least = planned_size(design, sd), max(design.minimum, LEAST)
     if design.is_fixed:
-        too_soon = (n < np.maximum(end, design.minimum)) | np.asarray(is_past_end)
-        single = np.where(too_soon, np.inf, sd * _quantile(1.0 - design.alpha / 2.0) / np.sqrt(n))
-        return single if isinstance(n, np.ndarray) else float(single)
-    bounded = sd * _critical((1.0 - SPENT_FOR_EVER) * design.alpha) / np.sqrt(np.minimum(n, end) * n / end)
-    bounded = np.where(is_past_end, np.inf, bounded)
-    wide = sd * _unit_width(n, SPENT_FOR_EVER * design.alpha, max(design.minimum, LEAST))
-    found = np.minimum(bounded, wide)
-    found = np.where(n < max(design.minimum, LEAST), np.inf, found)
-    return found if isinstance(n, np.ndarray) else float(found)
+        too_soon = (n < _greater(end, least)) | is_past_end
+        return _choose(too_soon, np.inf, sd * _quantile(1.0 - design.alpha / 2.0) / n**0.5)
+    bounded = sd * _critical((1.0 - SPENT_FOR_EVER) * design.alpha) / (_lesser(n, end) * n / end) ** 0.5
+    wide = sd * _unit_width(n, SPENT_FOR_EVER * design.alpha, least)
+    return _choose(n < least, np.inf, _choose(is_past_end, wide, _lesser(bounded, wide)))
+
+
+def _choose(condition: Number, a: Number, b: Number) -> Number:
+    """Of arrays element by element; of numbers at once, which is ten times as fast as numpy."""
+    return np.where(condition, a, b) if isinstance(condition, np.ndarray) else a if condition else b
+
+
+def _lesser(a: Number, b: Number) -> Number:
+    return _choose(a < b, a, b)
+
+
+def _greater(a: Number, b: Number) -> Number:
+    return _choose(a > b, a, b)
 
 
 def _unit_width(n: Number, alpha: float, tightest: float) -> Number:
-    rho = (np.log(1.0 - 2.0 * np.log(alpha)) - 2.0 * np.log(alpha)) / tightest
-    grown: Number = n * rho + 1.0
-    found: Number = np.sqrt(2.0 * grown / (n * n * rho) * np.log(np.sqrt(grown) / alpha))
-    return found
+    rho = _rho(alpha, tightest)
+    grown = n * rho + 1.0
+    log = np.log if isinstance(n, np.ndarray) else math.log
+    return (2.0 * grown / (n * n * rho) * (0.5 * log(grown) - math.log(alpha))) ** 0.5
+
+
+@lru_cache(maxsize=256)
+def _rho(alpha: float, tightest: float) -> float:
+    return (math.log(1.0 - 2.0 * math.log(alpha)) - 2.0 * math.log(alpha)) / tightest
 
 
 def asymptotic_half_width(n: Number, sd: Number, alpha: float, tightest: float) -> Number:

@@ -85,7 +85,7 @@ def test_errors_are_judged_with_none_few_and_many() -> None:
     assert watch_errors((500, 5000), (0, 5000), 2.0, 2.0, 0.0, 0.05).estimate == 0.0
 
 
-@pytest.mark.parametrize("k", [0, 3, 11, 200])
+@pytest.mark.parametrize("k", [6, 11, 200])
 def test_e_is_the_mixture_that_it_says_it_is(k: int) -> None:
     m, theta = k + 7, 0.4
     t = np.linspace(theta, 1, 200_001)[1:-1]
