@@ -9,6 +9,7 @@ import pytest
 from evenhand.config import load_yaml_strict
 from evenhand.errors import InvalidConfiguration
 from evenhand.experiments.ab_test import ABTestConfig
+from evenhand.experiments.configured import read_experiments
 from evenhand.experiments.experiment import Guardrail
 from evenhand.metrics import loss
 from evenhand.metrics.base import REGISTRY
@@ -75,6 +76,13 @@ def test_every_key_changes_the_experiment(key: str, value: Any, place: str | Non
 def test_contradictions_are_refused_with_the_reason(change: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidConfiguration, match=said):
         ABTestConfig(**SECOND | change).experiment("m")
+
+
+def test_the_short_form_stands_in_the_same_file() -> None:
+    text = msgspec.yaml.encode({"ab_tests": {"crypto": SECOND}}).decode()
+    assert read_experiments(text).of("crypto") == ABTestConfig(**SECOND).experiment("crypto")
+    with pytest.raises(InvalidConfiguration, match="did you mean traffic_split"):
+        read_experiments(text.replace("traffic_split", "traffic_splitt"))
 
 
 def test_a_misspelt_key_is_refused_with_a_suggestion() -> None:

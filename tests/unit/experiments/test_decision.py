@@ -10,8 +10,8 @@ from evenhand.errors import InvalidConfiguration
 from evenhand.events import Moments, Phase, VariantEvidence
 from evenhand.experiments import comparison, simulate
 from evenhand.experiments.comoments import comoments
-from evenhand.experiments.decision import Verdict, decide
-from evenhand.experiments.evidence import moments
+from evenhand.experiments.decision import TERMINAL, Verdict, decide
+from evenhand.experiments.evidence import Exposure, Pair, fold, moments
 from evenhand.experiments.experiment import Experiment, Guardrail, Rule, Variant
 from evenhand.experiments.sequential import half_width, planned_size
 from evenhand.experiments.standing import Standing, absorb
@@ -195,3 +195,24 @@ def test_contradictions_of_a_rule_are_refused() -> None:
         Rule(minimum_sample_size=10, maximum_sample_size=5)
     with pytest.raises(InvalidConfiguration, match="given twice"):
         Rule(guardrails=(Guardrail(metric="error_rate", margin=2.0), Guardrail(metric="error_rate", margin=3.0)))
+
+
+def test_of_200_pairs_of_equals_few_are_promoted() -> None:
+    """Heavy-tailed outcomes, five requests a cluster, a look after every epoch: 2.5 % is nominal, 8 % the bound."""
+    trial = experiment(minimum_sample_size=100, minimum_detectable_effect=0.2, maximum_sample_size=600)
+    promoted = 0
+    for seed in range(200):
+        r, standing = np.random.default_rng(seed), Standing()
+        for epoch in range(150):
+            pairs, exposures = [], []
+            for hour in range(4):
+                outcome = float(r.standard_t(4))
+                a, b = (0.3 * outcome + r.normal(0, 0.5, 2)).tolist()
+                pairs += [Pair(epoch, f"{epoch}-{hour}", outcome, {"a": a, "b": b}, (0, "", "", ""))] * 5
+                exposures += [Exposure(epoch, "a", {"a": False, "b": False})] * 5
+            verdict = decide(trial, absorb(trial, standing, epoch, fold(trial, exposures, pairs)))
+            standing = verdict.standing
+            if verdict.action in TERMINAL:
+                promoted += verdict.action == "promote"
+                break
+    assert promoted <= 16
