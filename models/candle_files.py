@@ -71,7 +71,8 @@ def candles_from_frame(frame: "pl.DataFrame", source: str, interval_ms: int | No
     open_time = times.to_numpy().astype(np.int64)
     if interval_ms is None:
         interval_ms = _interval(open_time, source)
-    return Candles(open_time, **numbers, interval_ms=interval_ms)
+    opened, high, low, close, volume = (numbers[name] for name in (*PRICES, "volume"))
+    return Candles(open_time, opened, high, low, close, volume, interval_ms)
 
 
 def _times_ms(column: "pl.Series") -> "pl.Series":

@@ -4,18 +4,23 @@
 """
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from evenhand.errors import InvalidConfiguration
+
 PRICES = ("open", "high", "low", "close")
+_WHOLE = ("interval_ms", "others")
+_ALONE: Mapping[str, "Candle"] = MappingProxyType({})
 
 
 class Candle(NamedTuple):
-    """One closed candle; `open_time` in ms UTC."""
+    """One closed candle; `open_time` in ms UTC. `others` holds the candles of other series that closed with it."""
 
     open_time: int
     open: float
@@ -23,11 +28,15 @@ class Candle(NamedTuple):
     low: float
     close: float
     volume: float
+    others: Mapping[str, "Candle"] = _ALONE
 
 
 @dataclass(frozen=True, slots=True)
 class Candles:
-    """Candles in order of time, one array a column; `interval_ms` is the length of each."""
+    """Candles in order of time, one array a column; `interval_ms` is the length of each.
+
+    `others` holds other series by name, with the same open times: `beside` joins them.
+    """
 
     open_time: npt.NDArray[np.int64]
     open: npt.NDArray[np.float64]
@@ -36,6 +45,7 @@ class Candles:
     close: npt.NDArray[np.float64]
     volume: npt.NDArray[np.float64]
     interval_ms: int
+    others: Mapping[str, "Candles"] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many candles there are."""
@@ -44,20 +54,40 @@ class Candles:
     def __iter__(self) -> Iterator[Candle]:
         """Candle by candle, as plain Python numbers."""
         columns = (self.open_time, self.open, self.high, self.low, self.close, self.volume)
-        return map(Candle, *(column.tolist() for column in columns))
+        plain = map(Candle, *(column.tolist() for column in columns))
+        if not self.others:
+            return plain
+        beside = zip(*self.others.values(), strict=True)
+        return (
+            one._replace(others=dict(zip(self.others, rest, strict=True)))
+            for one, rest in zip(plain, beside, strict=True)
+        )
+
+    def rows(self, which: "slice | npt.NDArray[np.bool_]") -> "Candles":
+        """Only these rows, of the other series, too; a slice makes no copy."""
+        columns = {each.name: getattr(self, each.name)[which] for each in fields(self) if each.name not in _WHOLE}
+        return replace(self, **columns, others={name: other.rows(which) for name, other in self.others.items()})
 
     def slice(self, start: int, stop: int) -> "Candles":
         """Candles `start` to `stop`, without a copy."""
-        part = slice(start, stop)
-        return Candles(
-            self.open_time[part],
-            self.open[part],
-            self.high[part],
-            self.low[part],
-            self.close[part],
-            self.volume[part],
-            self.interval_ms,
-        )
+        return self.rows(slice(start, stop))
+
+    def beside(self, **others: "Candles") -> "Candles":
+        """Return these candles with other series beside them, at the times that all of them have.
+
+        A candle that one series lacks is a gap for all: nothing is filled in.
+        """
+        for name, other in others.items():
+            if other.interval_ms != self.interval_ms:
+                raise InvalidConfiguration(
+                    f"candles of {name!r} are {other.interval_ms} ms long, these {self.interval_ms} ms: resample one"
+                )
+        common = self.open_time
+        for other in others.values():
+            common = np.intersect1d(common, other.open_time)
+        joined = {name: other.rows(np.isin(other.open_time, common)) for name, other in others.items()}
+        whole = self.rows(np.isin(self.open_time, common))
+        return replace(whole, others={**whole.others, **joined})
 
     def closed_by(self, time_ms: int) -> "Candles":
         """Only the candles whose close was known at `time_ms`."""
@@ -76,4 +106,6 @@ class Candles:
         whole.update(self.open_time.astype("<i8").tobytes())
         for name in (*PRICES, "volume"):
             whole.update(getattr(self, name).astype("<f8").tobytes())
+        for name in sorted(self.others):
+            whole.update(f"{name}:{self.others[name].digest()}".encode())
         return whole.hexdigest()

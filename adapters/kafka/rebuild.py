@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import CommitFailedError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from adapters.kafka.closing import stop_consumer
@@ -20,6 +21,7 @@ from evenhand.errors import EvenhandError
 from evenhand.topics import state_topic
 
 TIMEOUT_S = 30.0
+RETRY_S = 0.5
 
 
 class WorkersRun(EvenhandError):
@@ -51,7 +53,12 @@ async def rewind_group(settings: KafkaSettings, group: str, topics: Iterable[str
             await consumer.start()
             consumer.assign(tps)
             starts = await consumer.beginning_offsets(tps)
-            await consumer.commit({tp: OffsetAndMetadata(offset, "") for tp, offset in starts.items()})
+            while True:
+                try:
+                    await consumer.commit({tp: OffsetAndMetadata(offset, "") for tp, offset in starts.items()})
+                    break
+                except CommitFailedError:  # a member that has left without a word is kept until its session ends
+                    await asyncio.sleep(RETRY_S)
     finally:
         await stop_consumer(consumer)
 

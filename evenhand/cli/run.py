@@ -27,7 +27,7 @@ from evenhand.cli import (
 from evenhand.cli.output import be_quiet, complain
 
 GROUPS = (up, status, doctor, worker, health, topics, produce, tail, experiment, models, config, dead_letters)
-MORE = ("demo", "replay")  # registered where they are there
+MORE = ("demo", "replay", "train")  # registered where they are there
 
 app = typer.Typer(
     name="evenhand",

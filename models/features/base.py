@@ -44,6 +44,11 @@ class Feature(msgspec.Struct, Generic[State], frozen=True, forbid_unknown_fields
         """What requests and models call this feature, parameters included."""
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """Return the names of the other series whose candles it reads."""
+        return ()
+
+    @property
     @abstractmethod
     def warm_up(self) -> int:
         """How many candles of a run have no value yet."""

@@ -39,6 +39,10 @@ class Lag(Feature[Waiting], frozen=True, forbid_unknown_fields=True):
         return f"{self.inner.name}_lag_{self.candles}"
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        return self.inner.reads
+
+    @property
     def warm_up(self) -> int:
         return self.inner.warm_up + self.candles
 

@@ -1,4 +1,4 @@
-"""Moments of a sliding window without subtraction, so that a wild value leaves no trace once it has left."""
+"""Sliding windows: moments without subtraction, so that a wild value leaves no trace once it has left; extremes."""
 
 import math
 
@@ -71,7 +71,7 @@ def rolling_mean(values: FloatArray, size: int) -> FloatArray:
     """Mean of the last `size` values at each place, NaN before there are as many."""
     means = np.full(len(values), NAN)
     if len(values) >= size:
-        means[size - 1 :] = sliding_window_view(values, size).mean(axis=1)
+        means[size - 1 :] = shifted_windows(values, size).mean(axis=1) + values[size - 1 :]
     return means
 
 
@@ -79,10 +79,76 @@ def rolling_deviation(values: FloatArray, size: int) -> FloatArray:
     """Sample standard deviation of the last `size` values at each place, NaN before there are as many."""
     deviations = np.full(len(values), NAN)
     if len(values) >= size:
-        deviations[size - 1 :] = sliding_window_view(values, size).std(axis=1, ddof=1)
+        deviations[size - 1 :] = shifted_windows(values, size).std(axis=1, ddof=1)
     return deviations
 
 
 def sample_deviation(moments: Moments) -> float:
     """Sample standard deviation from moments of at least two values."""
     return math.sqrt(moments[2] / (moments[0] - 1))
+
+
+class Recent(msgspec.Struct):
+    """The last `size` values themselves, oldest first, for what cannot be merged."""
+
+    size: int
+    values: list[float] = []
+
+    def push(self, value: float) -> bool:
+        """Take in the next value and let the oldest go; return whether there are as many as there can be."""
+        self.values.append(value)
+        if len(self.values) > self.size:
+            self.values.pop(0)
+        return len(self.values) == self.size
+
+
+class Greatest(msgspec.Struct):
+    """The greatest of the last `size` values, O(1) on average: only values that may yet be the greatest are held.
+
+    The least is the greatest of the negated values, negated.
+    """
+
+    size: int
+    count: int = 0
+    held: list[tuple[int, float]] = []
+
+    def push(self, value: float) -> float:
+        """Take in the next value and return the greatest, NaN before there are `size`."""
+        held = self.held
+        while held and held[-1][1] <= value:
+            held.pop()
+        held.append((self.count, value))
+        self.count += 1
+        if held[0][0] < self.count - self.size:
+            held.pop(0)
+        return held[0][1] if self.count >= self.size else NAN
+
+
+def rolling_greatest(values: FloatArray, size: int) -> FloatArray:
+    """Greatest of the last `size` values at each place, NaN before there are as many."""
+    greatest = np.full(len(values), NAN)
+    if len(values) >= size:
+        greatest[size - 1 :] = sliding_window_view(values, size).max(axis=1)
+    return greatest
+
+
+def rolling_least(values: FloatArray, size: int) -> FloatArray:
+    """Least of the last `size` values at each place, NaN before there are as many."""
+    return -rolling_greatest(-values, size)
+
+
+def shifted_windows(values: FloatArray, size: int) -> FloatArray:
+    """Windows of `size` values less their last one, shape (n - size + 1, size): exact zeros where nothing moved."""
+    if len(values) < size:
+        return np.empty((0, size))
+    windows = sliding_window_view(values, size)
+    shifted: FloatArray = windows - windows[:, -1:]
+    return shifted
+
+
+def z_scores(values: FloatArray, size: int) -> FloatArray:
+    """How many sample deviations each value lies above the mean of the last `size`; 0 where they are all the same."""
+    deviation = rolling_deviation(values, size)
+    flat = deviation == 0
+    scores: FloatArray = np.where(flat, 0.0, (values - rolling_mean(values, size)) / np.where(flat, 1.0, deviation))
+    return scores

@@ -14,7 +14,7 @@ BIN = Path(sys.executable).parent
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("copy")
-    for name in ("agents", "adapters", "models", "evenhand"):
+    for name in ("agents", "trainer", "adapters", "models", "evenhand"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
     return folder
@@ -30,6 +30,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("models/wrong.py", "import aiokafka"),
         ("models/wrong.py", "from adapters import errors"),
         ("adapters/wrong.py", "import agents.registry"),
+        ("models/wrong.py", "import trainer.settings"),
     ],
 )
 def test_a_forbidden_import_is_found(copy: Path, place: str, line: str) -> None:

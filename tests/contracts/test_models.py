@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +23,7 @@ SIGNATURE = Signature(
     features=NAMES, target="y", unit="fraction", horizon_s=60, reference_price="close", max_horizon=STEPS
 )
 KINDS = sorted(model_kinds())
-HEAVY = ("lightgbm", "polars", "torch", "scipy", "pandas", "sklearn", "yaml")
+HEAVY = ("lightgbm", "polars", "torch", "safetensors", "river", "scipy", "pandas", "sklearn", "yaml")
 
 
 def table(seed: int = 1, count: int = 600) -> tuple[FloatArray, FloatArray]:
@@ -62,7 +63,18 @@ def answers(model: Model, rows: FloatArray, horizon: int) -> list[str]:
 
 
 def test_the_registry_finds_the_models() -> None:
-    assert {"naive", "ridge", "boosted_trees", "broken"} <= set(KINDS)
+    assert {
+        "naive",
+        "ridge",
+        "boosted_trees",
+        "broken",
+        "seasonal_naive",
+        "drift",
+        "ewma",
+        "lstm",
+        "transformer",
+        "online",
+    } <= set(KINDS)
 
 
 def test_it_is_what_the_inference_agent_takes(model: Model) -> None:
@@ -148,8 +160,11 @@ def test_what_cannot_be_answered_is_refused(model: Model) -> None:
         type(model)(SIGNATURE).fit(rows, targets)
 
 
-def test_its_files_are_text(model: Model) -> None:
-    for content in model.save().values():
+def test_its_files_are_text_or_safetensors(model: Model) -> None:
+    for name, content in model.save().items():
+        if name.endswith(".safetensors"):  # a length, that much JSON, and numbers: nothing that can be run
+            assert msgspec.json.decode(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            continue
         assert content.decode("utf-8").isprintable() or "\n" in content.decode("utf-8")
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from evenhand.errors import EvenhandError
 from models.candle_files import InvalidCandles, read_candles
+from models.candles import Candle
 
 HEADER = "open_time,open,high,low,close,volume"
 GOOD = [
@@ -28,7 +29,7 @@ def test_good_candles_are_read(tmp_path: Path) -> None:
     assert len(candles) == 4
     assert candles.interval_ms == 3_600_000
     assert candles.open_time[0] == 1_704_067_200_000
-    assert next(iter(candles)) == (1_704_067_200_000, 10.0, 12.0, 9.0, 11.0, 5.0)
+    assert next(iter(candles)) == Candle(1_704_067_200_000, 10.0, 12.0, 9.0, 11.0, 5.0)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Where alerts go: one channel a file. Channels send; `delivery` retries; nobody waits for a slow one."""

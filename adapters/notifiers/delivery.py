@@ -1,0 +1,44 @@
+"""Deliver until it is taken or hopeless: back-off, a deadline over all tries, and then a dead letter."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from adapters.notifiers.base import Alert, Channel, DeliveryFailed
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """How it ended; `reason` is fit for a dead letter, and holds no secret."""
+
+    channel: str
+    alert_id: str
+    delivered: bool
+    tries: int
+    reason: str = ""
+
+
+async def deliver(
+    channel: Channel,
+    alert: Alert,
+    *,
+    deadline_s: float = 300.0,
+    first_wait_s: float = 0.5,
+    longest_wait_s: float = 30.0,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Delivery:
+    """Try at once, then after 0.5, 1, 2, ... s, or when the channel says. Waits are counted, not measured."""
+    wait, waited, tries = first_wait_s, 0.0, 0
+    while True:
+        tries += 1
+        try:
+            await channel.send(alert)
+            return Delivery(channel=channel.name, alert_id=alert.id, delivered=True, tries=tries)
+        except DeliveryFailed as failure:
+            pause = max(wait, failure.after_s)
+            if not failure.again or waited + pause > deadline_s:
+                return Delivery(
+                    channel=channel.name, alert_id=alert.id, delivered=False, tries=tries, reason=str(failure)
+                )
+        await sleep(pause)
+        waited, wait = waited + pause, min(2 * wait, longest_wait_s)

@@ -1,0 +1,1 @@
+"""Alerts as data and pure state machines: rules, incidents, and who hears of them."""

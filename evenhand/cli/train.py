@@ -1,0 +1,43 @@
+"""`evenhand train`: models walk forward through a history, and a verdict says which of them have skill."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evenhand.cli.output import Json, note, result
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(train)
+
+
+def train(
+    data: Annotated[Path, typer.Option(help="Candles as .csv or .parquet")],
+    models: Annotated[str, typer.Option(help="Kinds, with commas between")] = "naive,ridge,lightgbm,ensemble",
+    horizon: Annotated[int, typer.Option(help="Steps ahead", min=1, max=1000)] = 1,
+    folds: Annotated[int, typer.Option(help="Test blocks over the last half of the history", min=1, max=100)] = 4,
+    seed: Annotated[int, typer.Option(help="The same seed and data give the same numbers")] = 0,
+    register_versions: Annotated[bool, typer.Option("--register/--no-register", help="Save a version of each")] = True,
+    json: Json = False,
+) -> None:
+    """Train models on a history, test them on what came after, and register them; run again after a kill to go on."""
+    import contextlib
+
+    from evenhand.cli.loop import configuration, model_store
+    from evenhand.errors import InvalidConfiguration
+    from trainer.pipeline import TrainingReport
+    from trainer.pipeline import train as run
+    from trainer.settings import TrainingSettings
+
+    declared = None
+    with contextlib.suppress(InvalidConfiguration):
+        declared = configuration().models
+    names = tuple(name.strip() for name in models.split(",") if name.strip())
+    settings = TrainingSettings(data=data, models=names, horizon=horizon, folds=folds, seed=seed)
+    store = model_store()
+    report: TrainingReport = run(settings, declared, store if register_versions else None, store.root / ".folds", note)
+    skilled = [name for name, one in report.models.items() if one.verdict == "skill"]
+    verdict = f"skill: {', '.join(skilled)}" if skilled else "no skill: none of them beats the baselines"
+    result(report, json, lambda: f"{report.table}\n{verdict}")

@@ -1,0 +1,89 @@
+"""Nets answer in numpy what they have learned in torch, and learn what others cannot see."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from models.base import FloatArray
+from models.lstm import Lstm
+from models.naive import Naive
+from models.nets import Net
+from models.signature import Signature
+from models.transformer import Transformer
+
+LENGTH = 12
+SIGNATURE = Signature(
+    features=(*(f"lag_{lag}" for lag in range(LENGTH)), "hour"),
+    target="y",
+    unit="fraction",
+    horizon_s=60,
+    max_horizon=2,
+)
+KINDS: list[type[Net]] = [Lstm, Transformer]
+
+
+def table(count: int, seed: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """A sign that lies nine steps back decides, beyond a threshold: what no line through the features finds."""
+    random = np.random.default_rng(seed)
+    series = random.normal(size=count + LENGTH)
+    rows = np.column_stack([*(series[LENGTH - lag : LENGTH - lag + count] for lag in range(LENGTH)), np.zeros(count)])
+    signal = np.where(np.abs(rows[:, 9]) > 0.7, 1.0, -1.0)
+    noise = random.normal(size=(count, 2)) * 0.5
+    return rows, np.column_stack([signal, -signal]) * 0.01 + noise * 0.01, signal * 0.01
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_numpy_answers_what_torch_answers(kind: type[Net]) -> None:
+    rows, targets, _ = table(400, 1)
+    model = kind(SIGNATURE, {"length": LENGTH, "epochs": 2}).fit(rows, targets, seed=3)
+    w = model._plain
+    z = model._sequences((rows - w["row_mean"]) / w["row_scale"])
+    assert z.shape == (400, LENGTH, 2)
+    assert z[0, -1, 0] == (rows[0, 0] - w["row_mean"][0]) / w["row_scale"][0]  # the newest comes last
+    with torch.no_grad():
+        weights = {name: torch.from_numpy(value) for name, value in w.items()}
+        hidden = model.graph(weights, torch.from_numpy(z)) @ weights["out_weight"].T + weights["out_bias"]
+    expected = w["target_mean"] + w["target_scale"] * hidden.numpy()
+    np.testing.assert_allclose(model.forecast(rows, 2), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_long_lag_beyond_a_threshold_is_learned_to_within_a_tenth_of_the_best(kind: type[Net]) -> None:
+    rows, targets, _ = table(12_000, 2)
+    model = kind(SIGNATURE, {"length": LENGTH}).fit(rows, targets, seed=4)
+    fresh, truth, signal = table(3000, 5)
+    error = np.sqrt(((model.forecast(fresh, 1)[:, 0] - truth[:, 0]) ** 2).mean())
+    best = np.sqrt(((signal - truth[:, 0]) ** 2).mean())
+    assert error <= 1.1 * best
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_noise_a_net_says_next_to_nothing(kind: type[Net]) -> None:
+    random = np.random.default_rng(6)
+    rows, targets = random.normal(size=(3000, 13)), random.normal(size=(3000, 2)) * 0.01
+    model = kind(SIGNATURE, {"length": LENGTH, "epochs": 8}).fit(rows[:2000], targets[:2000], seed=1)
+    naive = Naive(SIGNATURE).fit(rows[:2000], targets[:2000])
+    losses = [((each.forecast(rows[2000:], 1)[:, 0] - targets[2000:, 0]) ** 2).mean() for each in (model, naive)]
+    assert losses[0] <= 1.05 * losses[1]
+
+
+def test_one_row_through_an_lstm_takes_at_most_a_fifth_of_a_millisecond() -> None:
+    rows, targets, _ = table(400, 1)
+    model = Lstm(SIGNATURE, {"length": LENGTH, "epochs": 1}).fit(rows, targets)
+    taken = []
+    for _ in range(50):
+        start = time.process_time_ns()
+        for place in range(20):
+            model.forecast(rows[place : place + 1], 1)
+        taken.append((time.process_time_ns() - start) / 20)
+    assert min(taken) <= 200_000
+
+
+def test_the_number_of_threads_is_left_as_it_was() -> None:
+    before = torch.get_num_threads()
+    rows, targets, _ = table(400, 1)
+    Lstm(SIGNATURE, {"epochs": 1}).fit(rows, targets)
+    assert torch.get_num_threads() == before

@@ -1,0 +1,59 @@
+"""What a training run is asked for."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from evenhand.errors import InvalidConfiguration
+from models.base import model_kinds
+from models.candles import Candles
+from models.config import Endpoint, FirstVersion, ModelsConfig
+from models.convert import nearest
+
+ENSEMBLE = "ensemble"
+BASELINES = ("drift", "ewma")
+ALIASES = {"lightgbm": "boosted_trees"}
+# The newest returns are a sequence, the other features stand beside each of them.
+PARAMETERS: dict[str, dict[str, Any]] = {"lstm": {"length": 3}, "transformer": {"length": 3}}
+FEATURES: tuple[dict[str, Any], ...] = (
+    {"kind": "log_return", "candles": 1},
+    {"kind": "lag", "of": {"kind": "log_return", "candles": 1}, "candles": 1},
+    {"kind": "lag", "of": {"kind": "log_return", "candles": 1}, "candles": 2},
+    {"kind": "log_return", "candles": 6},
+    {"kind": "log_return", "candles": 24},
+    {"kind": "rolling_volatility", "candles": 24},
+    {"kind": "rolling_mean", "candles": 72},
+    {"kind": "candle_range"},
+    {"kind": "volume_ratio", "candles": 24},
+)
+
+
+class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`models`: kinds by the names that users give them. `folds` blocks cover the last half of the history."""
+
+    data: Path
+    models: tuple[str, ...]
+    horizon: Annotated[int, Meta(ge=1, le=1000)] = 1
+    folds: Annotated[int, Meta(ge=1, le=100)] = 4
+    seed: int = 0
+
+    def kinds(self) -> dict[str, str]:
+        """Kind of each model by the name that was asked for, without the random walk and the ensemble."""
+        known = {*model_kinds(), *ALIASES, ENSEMBLE, "naive"}
+        for name in self.models:
+            if name not in known:
+                raise InvalidConfiguration(f"there is no model {name!r}{nearest(name, known)}")
+        return {name: ALIASES.get(name, name) for name in self.models if name not in {"naive", ENSEMBLE}}
+
+    def endpoint(self, candles: Candles, declared: ModelsConfig | None) -> Endpoint:
+        """Return the declaration named like the file, or the usual features, for so many steps."""
+        held = declared.models.get(self.data.stem) if declared else None
+        if held is not None:
+            return msgspec.structs.replace(held, max_horizon=self.horizon)
+        return Endpoint(
+            target="log_return", unit="fraction, natural log", horizon_s=candles.interval_ms // 1000,
+            wait_s=2 * self.horizon * candles.interval_ms // 1000, champion="1.0.0", features=FEATURES,
+            versions=(FirstVersion("1.0.0", "naive"),), max_horizon=self.horizon, reference_price="close",
+        )  # fmt: skip
