@@ -202,7 +202,8 @@ class ShadowValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 class PredictionScored(Event, frozen=True, kw_only=True, omit_defaults=True):
     """A prediction and its outcome. `delay_ms` is the greater delay of the two: how far they stood behind the ticks.
 
-    Of several outcomes of one prediction the earliest counts, by `outcome_time` and `outcome_id`.
+    Of several outcomes of one prediction the earliest counts, by `outcome_time` and `outcome_id`. `control` is the
+    digest of what held when the request was assigned; empty where the unit is not the request itself.
     """
 
     request_id: Request
@@ -218,21 +219,48 @@ class PredictionScored(Event, frozen=True, kw_only=True, omit_defaults=True):
     delay_ms: int
     response_time_ms: float | None = None
     experiment: str | None = None
+    control: str = ""
     shadows: tuple[ShadowValue, ...] = ()
 
 
 class Moments(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Count, mean, and sum of squared deviations of a metric: [n, mean, m2]."""
+    """Count, mean, and sum of squared deviations of a metric: [n, mean, m2, low].
+
+    `low` is what rounding took from the mean, so that sums of values around 1e9 merge without loss.
+    """
 
     n: int = 0
     mean: float = 0.0
     m2: float = 0.0
+    low: float = 0.0
+
+
+class CoMoments(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Of two metrics: count, means, sums of squared deviations, sum of their products, what rounding took."""
+
+    n: int = 0
+    mean_x: float = 0.0
+    mean_y: float = 0.0
+    m2_x: float = 0.0
+    m2_y: float = 0.0
+    c_xy: float = 0.0
+    low_x: float = 0.0
+    low_y: float = 0.0
+
+
+class Phase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Requests under one control: its weights, and by variant how many were served and how many of them matured."""
+
+    weights: dict[str, int]
+    served: dict[str, int] = {}
+    matured: dict[str, int] = {}
 
 
 class VariantEvidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Sums of one variant. Counts are of requests; the moments are of clusters, whatever the number of requests.
 
     `losses` are the variant's own, `paired` the differences to the champion on the same clusters (negative: better).
+    `ratios` are of what it served: sum and count of a metric, by unit and epoch.
     """
 
     served: int = 0
@@ -241,6 +269,7 @@ class VariantEvidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     matured: int = 0
     losses: dict[str, Moments] = {}
     paired: dict[str, Moments] = {}
+    ratios: dict[str, CoMoments] = {}
 
 
 class EvidenceReported(Event, frozen=True, kw_only=True, omit_defaults=True):
@@ -257,6 +286,7 @@ class EvidenceReported(Event, frozen=True, kw_only=True, omit_defaults=True):
     last_epoch: int
     epoch_s: int
     variants: dict[str, VariantEvidence] = {}
+    phases: dict[str, Phase] = {}
     digest: str = ""
 
 
@@ -272,7 +302,12 @@ class MetricReported(Event, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class VariantPosterior(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What is believed of a challenger against the champion; differences in the unit of the success metric."""
+    """What is known of a challenger against the champion; differences in the unit of the success metric.
+
+    `mean_difference` and all beside it are of the posterior, shrunken by its prior, and inform. `observed_difference`
+    and `confidence_sequence` are of the sequential test: that one is valid at every look, and it alone stops.
+    `clusters` counts blocks where the experiment has them, and so does `planned_clusters`, the planned end.
+    """
 
     clusters: int
     exposures: int
@@ -283,6 +318,14 @@ class VariantPosterior(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     relative_difference: float | None = None
     error_fraction: float | None = None
     probability_more_errors: float | None = None
+    probability_best: float | None = None
+    probability_equivalent: float | None = None
+    expected_loss_of_champion: float | None = None
+    relative_interval: tuple[float, float] | None = None
+    observed_difference: float | None = None
+    confidence_sequence: tuple[float, float] | None = None
+    planned_clusters: int | None = None
+    guardrails: dict[str, str] = {}
 
 
 class PosteriorUpdated(Event, frozen=True, kw_only=True, omit_defaults=True):

@@ -8,9 +8,8 @@ EPOCH_S = 6 * 3600
 GRACE_S = 2 * 3600
 CONTROL_LAG_S = 24 * 3600  # a decision acts a day after the end of its epoch
 CHALLENGERS_WEIGHT = 40  # of a hundred, shared
-DETECTABLE = (
-    0.3  # three months of hourly returns, heavy-tailed as they are, show no smaller change of the squared error
-)
+DETECTABLE = 0.15  # hourly returns are heavy-tailed: three months of them show no smaller change of the squared error
+PLANNED_HOURS = 2000  # about what the demo replays
 
 
 def trial(model: str, champion: tuple[str, str], challengers: Mapping[str, str]) -> Experiment:
@@ -31,5 +30,5 @@ def trial(model: str, champion: tuple[str, str], challengers: Mapping[str, str])
         ),
         epoch_s=EPOCH_S,
         grace_s=GRACE_S,
-        rule=Rule(minimum_detectable_effect=DETECTABLE),
+        rule=Rule(minimum_detectable_effect=DETECTABLE, maximum_sample_size=PLANNED_HOURS),
     )

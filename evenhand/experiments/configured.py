@@ -4,14 +4,19 @@ import msgspec
 
 from evenhand.config import load_yaml_strict
 from evenhand.errors import InvalidConfiguration
+from evenhand.experiments.ab_test import ABTestConfig
 from evenhand.experiments.experiment import Experiment
 from evenhand.metrics import loss
 
 
 class Experiments(msgspec.Struct, frozen=True):
-    """The whole file: at most one experiment for each served model."""
+    """The whole file: at most one experiment for each served model.
+
+    `ab_tests` has the short form, by served model; once read, its experiments stand among the others.
+    """
 
     experiments: tuple[Experiment, ...] = ()
+    ab_tests: dict[str, ABTestConfig] = {}
 
     def of(self, model: str) -> Experiment | None:
         """The experiment of a served model, if one is declared."""
@@ -25,6 +30,8 @@ def read_experiments(text: str, where: str = "experiments.yaml") -> Experiments:
     True
     """
     found = load_yaml_strict(text, Experiments, where)
+    short = tuple(config.experiment(model) for model, config in found.ab_tests.items())
+    found = Experiments(experiments=(*found.experiments, *short))
     for place, experiment in enumerate(found.experiments):
         for earlier in found.experiments[:place]:
             if earlier.name == experiment.name:

@@ -1,81 +1,169 @@
-"""What follows from the posteriors: continue, promote, or stop for harm, with the reasons in words."""
+"""What follows: continue, promote, stop for harm or for futility, or freeze, with the reasons in words."""
 
 import msgspec
 
-from evenhand.events import Action, VariantEvidence, VariantPosterior
+from evenhand.events import Action, VariantPosterior
+from evenhand.experiments.comparison import Comparison, compare
 from evenhand.experiments.experiment import Experiment
-from evenhand.experiments.posterior import posterior
+from evenhand.experiments.posterior import probability_best
+from evenhand.experiments.srm import mismatch
+from evenhand.experiments.standing import Standing
 
 TERMINAL = ("promote", "stop_harm", "stop_futility", "abort")
+UNLIKELY = 0.05
+HALFWAY = 0.5
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """An action, the variant that it is about, and why."""
+    """An action, the variant that it is about, and why; and the standing that the next look goes on from."""
 
     action: Action
     reasons: tuple[str, ...]
     variant: str | None = None
     summary: dict[str, VariantPosterior] = {}
+    standing: Standing = Standing()
 
 
-def decide(experiment: Experiment, evidence: dict[str, VariantEvidence], stopped: tuple[str, ...] = ()) -> Verdict:
-    """Judge the challengers that are not stopped, on all evidence so far. Harm goes before promotion.
-
-    A simple expected-loss rule: it is watched at every epoch, so its thresholds are strict.
-    """
-    running = [name for name in experiment.challengers if name not in stopped]
-    summary = {name: posterior(experiment, evidence, name) for name in running}
-    for name, believed in summary.items():
-        reason = _harm(experiment, name, believed)
-        if reason is not None:
-            return Verdict(action="stop_harm", reasons=(reason,), variant=name, summary=summary)
-    best = max(running, key=lambda name: summary[name].probability_better or 0.0)
-    champion = evidence.get(experiment.champion, VariantEvidence()).losses.get(experiment.success_metric)
-    reasons = _against_promotion(experiment, summary[best], champion.mean if champion else 0.0)
-    if reasons:
-        return Verdict(action="continue", reasons=tuple(f"{best}: {reason}" for reason in reasons), summary=summary)
-    believed = summary[best]
-    reason = (
-        f"{best}: better with probability {believed.probability_better:.4f} on {believed.clusters} clusters, "
-        f"relative difference of {experiment.success_metric} {believed.relative_difference:+.2%}"
-    )
-    return Verdict(action="promote", reasons=(reason,), variant=best, summary=summary)
+def decide(experiment: Experiment, standing: Standing) -> Verdict:
+    """Judge the challengers that are not stopped, on all evidence so far. A failed check freezes, harm goes first."""
+    running = [name for name in experiment.challengers if name not in standing.stopped]
+    compared = [compare(experiment, standing, name, len(experiment.challengers)) for name in running]
+    standing = _settled(experiment, standing, compared)
+    summary = _summary(compared)
+    action, variant, reasons = _action(experiment, standing, compared)
+    if action == "frozen" and not standing.frozen:
+        standing = msgspec.structs.replace(standing, frozen=reasons[0])
+    if action in TERMINAL and variant is not None:
+        standing = msgspec.structs.replace(standing, stopped=(*standing.stopped, variant))
+    return Verdict(action=action, reasons=reasons, variant=variant, summary=summary, standing=standing)
 
 
-def _harm(experiment: Experiment, name: str, believed: VariantPosterior) -> str | None:
+def _action(
+    experiment: Experiment, standing: Standing, compared: list[Comparison]
+) -> tuple[Action, str | None, tuple[str, ...]]:
+    frozen = standing.frozen or mismatch(standing.phases.values()) or _too_good(compared)
+    if frozen:
+        return "frozen", None, (frozen,)
+    for each in compared:
+        if reason := _harm(experiment, each):
+            return "stop_harm", each.name, (f"{each.name}: {reason}",)
+    better = [each for each in compared if each.test is not None and each.test.is_better]
+    against = {each.name: _against_promotion(experiment, standing, each) for each in better}
+    free = [each for each in better if not against[each.name]]
+    if free:
+        best = min(free, key=lambda each: (each.posterior.mean_difference or 0.0, each.name))
+        return "promote", best.name, (_better(experiment, best),)
+    for each in compared:
+        if reason := _futile(experiment, each):
+            return "stop_futility", each.name, (f"{each.name}: {reason}",)
+    said = {each.name: against.get(each.name) or [_waiting(experiment, each)] for each in compared}
+    return "continue", None, tuple(f"{name}: {reason}" for name, reasons in said.items() for reason in reasons)
+
+
+def _settled(experiment: Experiment, standing: Standing, compared: list[Comparison]) -> Standing:
+    """What this look settles for those that follow: the base at the first one, and who has seen the planned end."""
     rule = experiment.rule
-    more_errors, better = believed.probability_more_errors, believed.probability_better
-    if (
-        believed.exposures >= rule.minimum_exposures
-        and more_errors is not None
-        and more_errors >= rule.harm_probability
-    ):
-        return (
-            f"{name}: fails on {believed.error_fraction:.2%} of {believed.exposures} requests, more than "
-            f"{rule.max_error_fraction_increase:.2%} above the champion with probability {more_errors:.4f}"
+    first = any(each.test is not None and each.observations.n >= rule.minimum_sample_size for each in compared)
+    ended = [each.name for each in compared if each.test is not None and each.test.is_end]
+    past = tuple(sorted({*standing.past_end, *ended}))
+    base = standing.base
+    if base is None and first:
+        base = abs(standing.loss(experiment, experiment.champion))
+    if base == standing.base and past == standing.past_end:
+        return standing
+    return msgspec.structs.replace(standing, base=base, past_end=past)
+
+
+def _summary(compared: list[Comparison]) -> dict[str, VariantPosterior]:
+    summary = {each.name: each.posterior for each in compared}
+    judged = [each for each in compared if each.belief is not None]
+    if len(judged) > 1:
+        means = [float(each.belief.mean) for each in judged if each.belief is not None]
+        sds = [float(each.belief.sd) for each in judged if each.belief is not None]
+        for each, best in zip(judged, probability_best(means, sds)[1:], strict=True):
+            summary[each.name] = msgspec.structs.replace(each.posterior, probability_best=best)
+    return summary
+
+
+def _too_good(compared: list[Comparison]) -> str | None:
+    for each in compared:
+        for metric, watched in each.guardrails.items():
+            if watched.state == "too_good":
+                return f"{each.name}: {metric} is too good to be true, look for a leak: {watched.reason}"
+    return None
+
+
+def _harm(experiment: Experiment, each: Comparison) -> str | None:
+    if each.exposures >= experiment.rule.minimum_exposures:
+        for metric, watched in each.guardrails.items():
+            if watched.state == "breached":
+                return f"guardrail {metric} is breached: {watched.reason}"
+    if each.test is not None and each.test.is_worse:
+        confidence = experiment.rule.early_stopping_confidence
+        return f"certified worse at {confidence:.4g}: {_difference(experiment, each)}"
+    return None
+
+
+def _against_promotion(experiment: Experiment, standing: Standing, each: Comparison) -> list[str]:
+    """Why a challenger that is certified better is not promoted yet."""
+    rule, reasons = experiment.rule, []
+    lasted_s = (standing.reached_ms - standing.began_ms) // 1000
+    if lasted_s < rule.minimum_duration_s:
+        reasons.append(f"certified better, but {lasted_s} s of at least {rule.minimum_duration_s} s have passed")
+    allowed = rule.max_expected_loss * abs(standing.loss(experiment, experiment.champion))
+    if each.posterior.expected_loss is not None and each.posterior.expected_loss > allowed:
+        reasons.append(
+            f"choosing it is expected to cost {each.posterior.expected_loss:.3g}, at most {allowed:.3g} is allowed"
         )
-    if believed.clusters >= rule.minimum_sample_size and better is not None and 1 - better >= rule.harm_probability:
+    reasons += [
+        f"guardrail {metric} is not certified safe: {watched.reason}"
+        for metric, watched in each.guardrails.items()
+        if watched.state != "safe"
+    ]
+    return reasons
+
+
+def _futile(experiment: Experiment, each: Comparison) -> str | None:
+    test, found, rule = each.test, each.belief, experiment.rule
+    if test is None or found is None or test.is_better:
+        return None
+    if test.is_end:
         return (
-            f"{name}: worse with probability {1 - better:.4f} on {believed.clusters} clusters, "
-            f"relative difference of {experiment.success_metric} {believed.relative_difference:+.2%}"
+            f"the evidence that was planned for is all in, and it is not certified better at "
+            f"{rule.confidence_level:.4g}: {_difference(experiment, each)}"
+        )
+    if not rule.early_stopping_enabled or each.observations.n < max(rule.minimum_sample_size, HALFWAY * test.planned):
+        return None
+    chance = float(found.probability_below(-0.5 * each.effect))
+    if chance < UNLIKELY:
+        return (
+            f"an improvement of half of what matters ({rule.minimum_detectable_effect:.2%}) has probability "
+            f"{chance:.4f}: {_difference(experiment, each)}"
         )
     return None
 
 
-def _against_promotion(experiment: Experiment, believed: VariantPosterior, champion_loss: float) -> list[str]:
-    rule, reasons = experiment.rule, []
-    if believed.clusters < rule.minimum_sample_size:
-        reasons.append(f"{believed.clusters} matured clusters, {rule.minimum_sample_size} are wanted")
-    if believed.probability_better is None or believed.expected_loss is None:
-        reasons.append("no difference to the champion so far")
-        return reasons
-    if believed.probability_better < rule.promote_probability:
-        reasons.append(
-            f"better with probability {believed.probability_better:.4f}, {rule.promote_probability} is wanted"
-        )
-    if believed.expected_loss > rule.max_expected_loss * champion_loss:
-        reasons.append(
-            f"choosing it is expected to cost {believed.expected_loss:.3g}, "
-            f"at most {rule.max_expected_loss * champion_loss:.3g} is allowed"
-        )
-    return reasons
+def _better(experiment: Experiment, each: Comparison) -> str:
+    return f"{each.name}: certified better at {experiment.rule.confidence_level:.4g}: {_difference(experiment, each)}"
+
+
+def _waiting(experiment: Experiment, each: Comparison) -> str:
+    test, what = each.test, "blocks" if experiment.block_s else "clusters"
+    if test is None:
+        return f"no difference to the champion on {each.observations.n} {what} so far"
+    if each.observations.n < experiment.rule.minimum_sample_size:
+        return f"{each.observations.n} {what} matured, {experiment.rule.minimum_sample_size} are wanted"
+    return f"neither better nor worse is certified: {_difference(experiment, each)}"
+
+
+def _difference(experiment: Experiment, each: Comparison) -> str:
+    """The estimate of the posterior, which is shrunken, and the interval of the test, which is valid at every look."""
+    believed, test = each.posterior, each.test
+    what = "blocks" if experiment.block_s else "clusters"
+    relative = "" if believed.relative_difference is None else f" ({believed.relative_difference:+.2%})"
+    interval = "" if test is None else f", confidence sequence [{test.interval[0]:.4g}, {test.interval[1]:.4g}]"
+    planned = "" if believed.planned_clusters is None else f" of {believed.planned_clusters} planned"
+    return (
+        f"{experiment.success_metric} {believed.mean_difference:+.4g}{relative}{interval}, better with posterior "
+        f"probability {believed.probability_better:.4f}, on {believed.clusters} {what}{planned}"
+    )

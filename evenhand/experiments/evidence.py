@@ -5,23 +5,28 @@ deviations merge without the cancellation that a sum of squares suffers (values 
 """
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from evenhand.events import Moments, VariantEvidence
+from evenhand.events import CoMoments, Moments, Phase, VariantEvidence
+from evenhand.experiments.comoments import centre, comoments, merge_comoments, split_sum
 from evenhand.experiments.experiment import Experiment
 from evenhand.metrics import loss
 
 Floats = NDArray[np.float64]
+RESPONSE_TIME = "response_time"
+"""Of what a variant served, in milliseconds: sum and count by unit and epoch."""
 
 
 class Pair(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A matured prediction: when, of which cluster, what each variant said, and what came.
 
-    `rank` orders the pairs that contradict each other: the least one counts.
+    `rank` orders the pairs that contradict each other: the least one counts. `served` is by whom its request was, and
+    `control` the digest of what held then; empty but for the first step, so that a request counts once.
     """
 
     time: int
@@ -29,26 +34,35 @@ class Pair(msgspec.Struct, frozen=True, array_like=True, gc=False):
     outcome: float
     values: dict[str, float | None]
     rank: tuple[int, str, str, str]
+    served: str = ""
+    control: str = ""
 
 
 class Exposure(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A served request: by which variant, and which variants failed on it (True) or answered (False)."""
+    """A served request: by which variant, and which variants failed on it (True) or answered (False).
+
+    Under which control (its digest), for whom (empty: the unit is the request) and, where a guardrail asks for it, in
+    how long.
+    """
 
     time: int
     variant: str
     failed: dict[str, bool]
+    control: str = ""
+    unit: str = ""
+    response_time_ms: float | None = None
 
 
 def moments(values: Sequence[float]) -> Moments:
     """Count, mean and squared deviations of values, correctly rounded: no order of summation can move them.
 
     >>> moments([1.0, 2.0, 4.0])
-    Moments(n=3, mean=2.3333333333333335, m2=4.666666666666667)
+    Moments(n=3, mean=2.3333333333333335, m2=4.666666666666667, low=-1.4802973661668753e-16)
     """
     if not values:
         return Moments()
-    mean = math.fsum(values) / len(values)
-    return Moments(len(values), mean, math.fsum([(value - mean) ** 2 for value in values]))
+    mean, low = centre(values)
+    return Moments(len(values), mean, math.fsum([(value - mean - low) ** 2 for value in values]), low)
 
 
 def merge(a: Moments, b: Moments) -> Moments:
@@ -59,8 +73,9 @@ def merge(a: Moments, b: Moments) -> Moments:
     """
     if a.n == 0 or b.n == 0:
         return a if b.n == 0 else b
-    n, difference = a.n + b.n, b.mean - a.mean
-    return Moments(n, a.mean + difference * b.n / n, a.m2 + b.m2 + difference * difference * a.n * b.n / n)
+    n, difference = a.n + b.n, (b.mean - a.mean) + (b.low - a.low)
+    mean, low = split_sum(a.mean, difference * b.n / n + a.low)
+    return Moments(n, mean, a.m2 + b.m2 + difference * difference * a.n * b.n / n, low)
 
 
 def merge_variants(a: Mapping[str, VariantEvidence], b: Mapping[str, VariantEvidence]) -> dict[str, VariantEvidence]:
@@ -78,7 +93,45 @@ def _merge(a: VariantEvidence | None, b: VariantEvidence | None) -> VariantEvide
         matured=a.matured + b.matured,
         losses=_merge_metrics(a.losses, b.losses),
         paired=_merge_metrics(a.paired, b.paired),
+        ratios={
+            name: merge_comoments(a.ratios.get(name, CoMoments()), b.ratios.get(name, CoMoments()))
+            for name in sorted({*a.ratios, *b.ratios})
+        },
     )
+
+
+def merge_phases(a: Mapping[str, Phase], b: Mapping[str, Phase]) -> dict[str, Phase]:
+    """Counts of both together, phase by phase."""
+    merged = dict(a)
+    for digest, phase in b.items():
+        held = merged.get(digest)
+        merged[digest] = phase if held is None else Phase(
+            weights=held.weights,
+            served=_added(held.served, phase.served),
+            matured=_added(held.matured, phase.matured),
+        )  # fmt: skip
+    return {digest: merged[digest] for digest in sorted(merged)}
+
+
+def _added(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, int]:
+    return {name: a.get(name, 0) + b.get(name, 0) for name in sorted({*a, *b})}
+
+
+def count_phases(
+    weights: Mapping[str, Mapping[str, int]], exposures: Iterable[Exposure], pairs: Iterable[Pair]
+) -> dict[str, Phase]:
+    """What was served, and what of it matured, under each control whose weights are known."""
+    served = Counter((each.control, each.variant) for each in exposures)
+    matured = Counter((each.control, each.served) for each in pairs)
+    return {
+        digest: Phase(
+            weights=dict(shares),
+            served={name: served[digest, name] for name in shares if served[digest, name]},
+            matured={name: matured[digest, name] for name in shares if matured[digest, name]},
+        )
+        for digest, shares in sorted(weights.items())
+        if any(served[digest, name] or matured[digest, name] for name in shares)
+    }
 
 
 def _merge_metrics(a: Mapping[str, Moments], b: Mapping[str, Moments]) -> dict[str, Moments]:
@@ -91,6 +144,8 @@ def fold(experiment: Experiment, exposures: Iterable[Exposure], pairs: Sequence[
 
     Cost: a microsecond a pair and variant. The order of pairs must not depend on how they arrived.
     """
+    exposures = list(exposures)
+    times = _response_times(exposures)
     counts = {variant.name: [0, 0, 0] for variant in experiment.variants}
     for exposure in exposures:
         if exposure.variant in counts:
@@ -119,8 +174,22 @@ def fold(experiment: Experiment, exposures: Iterable[Exposure], pairs: Sequence[
             matured=int(np.count_nonzero(~np.isnan(own))),
             losses={metric.name: _of_clusters(own, cluster)},
             paired=paired,
+            ratios={RESPONSE_TIME: times[name]} if name in times else {},
         )
     return evidence
+
+
+def _response_times(exposures: Iterable[Exposure]) -> dict[str, CoMoments]:
+    """Sum and count of the response times of each unit, by variant: one user's requests are not independent."""
+    by_unit: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for number, exposure in enumerate(exposures):
+        if exposure.response_time_ms is not None:
+            by_unit[exposure.variant][exposure.unit or f"\x1f{number}"].append(exposure.response_time_ms)
+    ordered = {variant: [units[unit] for unit in sorted(units)] for variant, units in by_unit.items()}
+    return {
+        variant: comoments([math.fsum(each) for each in units], [float(len(each)) for each in units])
+        for variant, units in ordered.items()
+    }
 
 
 def _of_clusters(values: Floats, cluster: NDArray[np.int64]) -> Moments:

@@ -1,6 +1,6 @@
 """An experiment: which model versions are on trial, who gets them, and by which rule they are judged."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -8,6 +8,7 @@ from msgspec import Meta
 from evenhand.errors import InvalidConfiguration
 
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
+Confidence = Annotated[float, Meta(ge=0.5, lt=1.0)]
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]*$")]
 
 
@@ -22,29 +23,101 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     weight: Annotated[int, Meta(ge=0, le=1_000_000)]
 
 
+class Segment(msgspec.Struct, frozen=True, array_like=True):
+    """A piece of the ring of 2^64 places: from `start`, sixteen hexadecimal digits, up to the next segment's start."""
+
+    start: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+    variant: Name
+
+
+class Guardrail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A metric that must not get worse, and how much worse is how bad.
+
+    `unit` is `ratio` (challenger over champion) or `difference` (challenger less champion, in the metric's own unit:
+    milliseconds, or a fraction of one). A promotion needs the metric certified below `margin`. When it is certified
+    above `harm` (default: the margin), the challenger is stopped. Below `too_good`, decisions freeze: nobody answers
+    in no time, and a metric that says so has a broken join or a leak.
+    """
+
+    metric: Literal["response_time", "error_rate", "success_metric"]
+    unit: Literal["ratio", "difference"] = "ratio"
+    margin: float
+    harm: float | None = None
+    too_good: float | None = None
+
+    def __post_init__(self) -> None:
+        neutral = 1.0 if self.unit == "ratio" else 0.0
+        if self.margin < neutral:
+            raise InvalidConfiguration(
+                f"guardrail {self.metric}: a margin of {self.margin} asks for more than no change, which is {neutral} "
+                f"for a {self.unit}: write {neutral} or more"
+            )
+        if self.harm is not None and self.harm < self.margin:
+            raise InvalidConfiguration(
+                f"guardrail {self.metric}: harm {self.harm} lies below the margin {self.margin}: what may be promoted "
+                "cannot be harm"
+            )
+        if self.too_good is not None and self.too_good >= neutral:
+            raise InvalidConfiguration(
+                f"guardrail {self.metric}: too_good {self.too_good} is not better than no change, {neutral}: lower it"
+            )
+        if self.metric == "error_rate" and self.unit == "difference":
+            raise InvalidConfiguration(
+                "guardrail error_rate: give it as a ratio; max_error_fraction_increase of the rule is the fraction "
+                "that is safe whatever the champion does"
+            )
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When to stop, and what for. All fractions are of one, all losses in the unit of the success metric.
 
-    A challenger is promoted when it has at least `minimum_sample_size` matured clusters, the probability that it is
-    better reaches `promote_probability`, and choosing it is expected to cost at most `max_expected_loss` of the
-    champion's own loss. It is stopped for harm when the probability that its loss is higher, or that its error
-    fraction exceeds the champion's by more than `max_error_fraction_increase`, reaches `harm_probability`.
+    It may be looked at after every event. A challenger is promoted when it has at least `minimum_sample_size` matured
+    clusters, the experiment has run for `minimum_duration_s`, an anytime-valid test at `confidence_level` says that it
+    is better, choosing it is expected to cost at most `max_expected_loss` of the champion's own loss, and every
+    guardrail is certified safe. It is stopped for harm when the same test at `early_stopping_confidence` says that it
+    is worse, or when a guardrail is breached. It is stopped for futility when an improvement of half of
+    `minimum_detectable_effect` (relative to the champion's loss) has become unlikely, or when the evidence that was
+    planned for is all in: `maximum_sample_size` clusters, or as many as a fixed test of that effect with `power`
+    would take. Without `early_stopping_enabled` there is one look, at the planned end; guardrails act at all times.
+
+    The confidences: 1 - `confidence_level` bounds how often a challenger that is no better is promoted, and is the
+    level of the intervals. 1 - `early_stopping_confidence` bounds how often one that is no worse is stopped early.
     """
 
     minimum_sample_size: Annotated[int, Meta(ge=2)] = 200
-    promote_probability: Fraction = 0.995
-    max_expected_loss: Annotated[float, Meta(gt=0.0)] = 0.001
-    harm_probability: Fraction = 0.999
-    max_error_fraction_increase: Fraction = 0.02
-    minimum_exposures: Annotated[int, Meta(ge=1)] = 100
+    maximum_sample_size: Annotated[int, Meta(ge=2)] | None = None
+    minimum_duration_s: Annotated[int, Meta(ge=0)] = 0
     minimum_detectable_effect: Annotated[float, Meta(gt=0.0)] = 0.05
+    power: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.8
+    confidence_level: Confidence = 0.95
+    early_stopping_enabled: bool = True
+    early_stopping_confidence: Confidence = 0.95
+    max_expected_loss: Annotated[float, Meta(gt=0.0)] = 0.001
+    guardrails: tuple[Guardrail, ...] = ()
+    minimum_exposures: Annotated[int, Meta(ge=1)] = 100
+    max_error_fraction_increase: Fraction = 0.02
+
+    def __post_init__(self) -> None:
+        if self.maximum_sample_size is not None and self.maximum_sample_size < self.minimum_sample_size:
+            raise InvalidConfiguration(
+                f"maximum_sample_size {self.maximum_sample_size} is below minimum_sample_size "
+                f"{self.minimum_sample_size}: no promotion could ever happen"
+            )
+        metrics = [guardrail.metric for guardrail in self.guardrails]
+        if len(set(metrics)) < len(metrics):
+            raise InvalidConfiguration(f"guardrails: a metric is given twice: {metrics}")
+
+    def watches(self, metric: str) -> bool:
+        """Whether a guardrail is of that metric."""
+        return any(guardrail.metric == metric for guardrail in self.guardrails)
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A trial of challengers against the champion of one served model.
 
     The variant named `champion` serves by default. Every variant that does not serve a request predicts on it in
-    shadow. `salt` belongs to this experiment alone, so that its split is independent of every other one.
+    shadow. `salt` belongs to this experiment alone, so that its split is independent of every other one. `ring` says
+    who has which places once the weights have changed; without it they follow each other in order.
 
     >>> Experiment(
     ...     name="ridge-or-trees",
@@ -66,7 +139,9 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     epoch_s: Annotated[int, Meta(ge=1)] = 60
     grace_s: Annotated[int, Meta(ge=0)] = 60
     salt: str = ""
+    block_s: Annotated[int, Meta(ge=0)] = 0
     rule: Rule = Rule()
+    ring: tuple[Segment, ...] = ()
 
     def __post_init__(self) -> None:
         names = [variant.name for variant in self.variants]
@@ -78,6 +153,18 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise InvalidConfiguration(f"experiment {self.name!r}: champion {self.champion!r} is none of {names}")
         if sum(variant.weight for variant in self.variants) <= 0:
             raise InvalidConfiguration(f"experiment {self.name!r}: the weights of {names} are all zero")
+        if self.block_s % self.epoch_s:
+            raise InvalidConfiguration(
+                f"experiment {self.name!r}: block_s {self.block_s} is no multiple of epoch_s {self.epoch_s}: write "
+                f"{-(-self.block_s // self.epoch_s) * self.epoch_s}"
+            )
+        starts = [segment.start for segment in self.ring]
+        if self.ring and (starts[0].strip("0") or starts != sorted(set(starts))):
+            raise InvalidConfiguration(
+                f"experiment {self.name!r}: its ring must begin at 0 and ascend, it has {starts}"
+            )
+        if strange := sorted({segment.variant for segment in self.ring} - set(names)):
+            raise InvalidConfiguration(f"experiment {self.name!r}: its ring names {strange}, which are none of {names}")
 
     @property
     def challengers(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from evenhand.envelope import cloud_headers
 from evenhand.errors import InvalidEvent
 from evenhand.events import CommandGiven, ControlChanged, DecisionMade, Served
 from evenhand.experiments.decision import TERMINAL
+from evenhand.experiments.phases import without
 from evenhand.partitioning import partition_of
 from evenhand.processors.base import Output, Processor, Record, Row
 from evenhand.processors.control_log import ControlLog
@@ -86,11 +87,7 @@ def after_decision(
         champion = experiment.variant(decision.variant).version
         served = msgspec.structs.replace(current.served, champion=champion, experiment=None)
     else:
-        left = tuple(variant for variant in experiment.variants if variant.name != decision.variant)
-        kept = None
-        if len(left) > 1 and sum(variant.weight for variant in left) > 0:
-            kept = msgspec.structs.replace(experiment, variants=left)
-        served = msgspec.structs.replace(current.served, experiment=kept)
+        served = msgspec.structs.replace(current.served, experiment=without(experiment, decision.variant))
     ended = experiment.name if served.experiment is None else None
     return control(
         served, decision.model, _after(current, time_ms or decision.time), decision.id,

@@ -11,14 +11,16 @@ from typing import Any
 import msgspec
 
 from evenhand.codec import decoder, encode, stable_id
-from evenhand.envelope import cloud_headers, integer_header
+from evenhand.envelope import cloud_headers, float_header, integer_header
 from evenhand.epochs import delay_ms
 from evenhand.events import ControlChanged, EvidenceReported, PredictionMade, PredictionScored, Ticked
-from evenhand.experiments.evidence import Exposure, Pair, fold
+from evenhand.experiments.evidence import RESPONSE_TIME, Exposure, Pair, count_phases, fold
+from evenhand.experiments.experiment import Experiment
 from evenhand.partitioning import partition_of
 from evenhand.processors.base import Output, Processor, Record, Row
 from evenhand.processors.in_band import InBand
 from evenhand.processors.subjects import NEXT_ROW, Subject, Subjects
+from evenhand.processors.units import Units
 from evenhand.topics import EVIDENCE, PREDICTIONS, SCORED
 
 SOURCE = "/evenhand/evidence"
@@ -74,6 +76,7 @@ class Evidence(Processor):
         self.in_band = InBand((*servers, "attribution"), self.name)
         self.subjects = Subjects()
         self.open: dict[tuple[str, int], Epoch] = {}
+        self.units = Units(partition, partitions)
         self._row = 0
         self._where: dict[tuple[str, str], int] = {}  # (subject, id of a pair) -> its epoch
         self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
@@ -85,6 +88,7 @@ class Evidence(Processor):
         every = list(rows)
         self.in_band.load(every)
         self.subjects.load(every)
+        self.units.load(every)
         held = [(key, value) for key, value in every if key.startswith(ENTRIES_ROW)]
         for key, value in sorted(held, key=lambda row: int(row[0].rsplit(b"/", 1)[1])):
             subject, epoch, number = key.removeprefix(ENTRIES_ROW).decode().rsplit("/", 2)
@@ -94,6 +98,7 @@ class Evidence(Processor):
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         yield from self.in_band.rows()
         yield from self.subjects.rows()
+        yield from self.units.rows()
         for held in self.open.values():
             yield from held.divided()
 
@@ -142,7 +147,7 @@ class Evidence(Processor):
         entries.place = (topic, self.partition, entries.place[2], record.offset)
         held = self.open.get(name)
         if isinstance(event, PredictionMade):
-            exposure = _exposure(event)
+            exposure = _exposure(event, record, experiment)
             known = entries.exposures.get(event.request_id) or (held and held.exposures.get(event.request_id))
             if not known or _order(exposure) < _order(known):
                 entries.exposures[event.request_id] = exposure
@@ -197,6 +202,7 @@ class Evidence(Processor):
                 subject.next_epoch = last + 1
                 output.rows[NEXT_ROW + name.encode()] = b"%d" % subject.next_epoch
             if subject.over:
+                output.rows.update(self.units.forget(name))
                 for epoch in [epoch for of, epoch in self.open if of == name]:
                     self._forget(name, epoch, output)
 
@@ -211,11 +217,15 @@ class Evidence(Processor):
         if last < first:
             return
         experiment = subject.experiment
-        variants, digest, places = {}, "", []
+        variants, phases, digest, places = {}, {}, "", []
         if held is not None:
             pairs = sorted((pair.time, pair_id) for pair_id, pair in held.pairs.items() if pair.time)
             ids = [*sorted(held.exposures), *(pair_id for _, pair_id in pairs)]
-            variants = fold(experiment, held.exposures.values(), [held.pairs[pair_id] for _, pair_id in pairs])
+            counted = [held.pairs[pair_id] for _, pair_id in pairs]
+            variants = fold(experiment, held.exposures.values(), counted)
+            firsts, rows = self.units.count(experiment.name, first, held.exposures)
+            output.rows.update(rows)
+            phases = count_phases(self.subjects.weights(experiment.name), firsts, counted)
             digest = blake2b("\x1f".join(ids).encode(), digest_size=16).hexdigest()
             places = [[topic, partition, *span] for (topic, partition), span in sorted(held.places.items())]
         event = EvidenceReported(
@@ -230,6 +240,7 @@ class Evidence(Processor):
             last_epoch=last,
             epoch_s=experiment.epoch_s,
             variants=variants,
+            phases=phases,
             digest=digest,
         )
         headers = [
@@ -240,10 +251,14 @@ class Evidence(Processor):
         output.send(EVIDENCE, partition_of(experiment.model, self.partitions), row)
 
 
-def _exposure(event: PredictionMade) -> Exposure:
+def _exposure(event: PredictionMade, record: Record, experiment: Experiment) -> Exposure:
     failed = {shadow.variant: shadow.error is not None for shadow in event.shadows}
     failed[event.variant] = event.error is not None
-    return Exposure(event.time, event.variant, failed)
+    unit = "" if event.unit == event.request_id else event.unit
+    if not experiment.rule.watches(RESPONSE_TIME):
+        return Exposure(event.time, event.variant, failed, event.control, unit)
+    taken_ms = float_header(record, "response_time_ms")
+    return Exposure(event.time, event.variant, failed, event.control, unit, taken_ms)
 
 
 def _order(exposure: Exposure) -> tuple[str, list[tuple[str, bool]]]:
@@ -253,6 +268,7 @@ def _order(exposure: Exposure) -> tuple[str, list[tuple[str, bool]]]:
 def _pair(event: PredictionScored) -> Pair:
     values: dict[str, float | None] = {shadow.variant: shadow.value for shadow in event.shadows}
     values[event.variant] = event.value
+    served, control = (event.variant, event.control) if event.step == 1 else ("", "")
     # The order in which attribution prefers outcomes, then predictions: what it preferred last must count here, too.
     rank = event.outcome_time or event.time, event.outcome_id, event.variant, event.version
-    return Pair(event.time, event.cluster, event.outcome, values, rank)
+    return Pair(event.time, event.cluster, event.outcome, values, rank, served, control)

@@ -29,6 +29,7 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False):
     shadows: tuple[tuple[str, str, tuple[float, ...]], ...]
     wait_ms: int
     grace_ms: int
+    control: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -68,7 +69,7 @@ def prediction_of(record: Record, event: PredictionMade) -> Prediction:
         float_header(record, "response_time_ms"), event.model, event.experiment, event.variant, event.version,
         event.clusters, event.target_times, event.values,
         tuple([(shadow.variant, shadow.version, shadow.values) for shadow in event.shadows]),
-        event.wait_s * 1000, event.grace_s * 1000,
+        event.wait_s * 1000, event.grace_s * 1000, event.control if event.unit == event.request_id else "",
     )  # fmt: skip
 
 
@@ -130,6 +131,7 @@ def scored_row(prediction: Prediction, step: int, outcome: Outcome) -> Row:
         delay_ms=pair_delay_ms(prediction, outcome),
         response_time_ms=prediction.response_time_ms,
         experiment=prediction.experiment,
+        control=prediction.control,
         shadows=tuple(
             [
                 ShadowValue(variant=variant, version=version, value=values[step] if step < len(values) else None)

@@ -6,10 +6,11 @@ import msgspec
 
 from evenhand.codec import decoder, digest, encode, stable_id
 from evenhand.envelope import cloud_headers, header
-from evenhand.events import DecisionMade, EvidenceReported, PosteriorUpdated, VariantEvidence
+from evenhand.events import DecisionMade, EvidenceReported, Phase, PosteriorUpdated, VariantEvidence
 from evenhand.experiments.decision import TERMINAL, Verdict, decide
-from evenhand.experiments.evidence import merge_variants
+from evenhand.experiments.evidence import merge_phases, merge_variants
 from evenhand.experiments.experiment import Experiment
+from evenhand.experiments.standing import Standing, absorb
 from evenhand.processors.base import Output, Processor, Record, Row
 from evenhand.topics import DECISIONS, EVIDENCE, POSTERIORS
 
@@ -23,6 +24,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     variants: dict[str, VariantEvidence]
     digest: str
     places: list[tuple[str, int, int, int]]
+    phases: dict[str, Phase] = {}
 
 
 class Trial(msgspec.Struct):
@@ -31,10 +33,9 @@ class Trial(msgspec.Struct):
     experiment: Experiment
     next_epoch: int
     reached: dict[int, int] = {}
-    evidence: dict[str, VariantEvidence] = {}
+    standing: Standing = Standing()
     digest: str = ""
     is_silent: bool = False
-    stopped: tuple[str, ...] = ()
     is_over: bool = False
 
 
@@ -81,7 +82,7 @@ class Posterior(Processor):
                 of = event.subject, event.last_epoch, event.partition
                 places = msgspec.json.decode(header(record, "evidence") or b"[]")
                 places.append([topic, self.partition, record.offset, record.offset])
-                self.reports[of] = Report(event.variants, event.digest, [tuple(place) for place in places])
+                self.reports[of] = Report(event.variants, event.digest, [tuple(each) for each in places], event.phases)
                 output.rows[_report_row(of)] = msgspec.json.encode(self.reports[of])
         for subject, trial in touched.items():
             self._judge(subject, trial, output)
@@ -110,21 +111,24 @@ class Posterior(Processor):
 
     def _judge_epoch(self, subject: str, trial: Trial, epoch: int, output: Output) -> None:
         digests, places = [trial.digest], []
+        variants: dict[str, VariantEvidence] = {}
+        phases: dict[str, Phase] = {}
         for partition in range(self.partitions):
             report = self.reports.pop((subject, epoch, partition), None)
             if report is not None:
-                trial.evidence = merge_variants(trial.evidence, report.variants)
+                variants, phases = merge_variants(variants, report.variants), merge_phases(phases, report.phases)
                 digests.append(report.digest)
                 places += report.places
                 output.rows[_report_row((subject, epoch, partition))] = None
         trial.digest = digest("\x1f".join(digests).encode())
         trial.next_epoch, trial.is_silent = epoch + 1, False
-        verdict = decide(trial.experiment, trial.evidence, trial.stopped)
+        verdict = decide(trial.experiment, absorb(trial.experiment, trial.standing, epoch, variants, phases))
+        trial.standing = verdict.standing
         self._publish_posterior(subject, trial, epoch, verdict, output)
         self._publish(subject, trial, epoch, verdict, places, output)
         if verdict.action in TERMINAL and verdict.variant is not None:
-            trial.stopped = (*trial.stopped, verdict.variant)
-            trial.is_over = verdict.action == "promote" or set(trial.stopped) >= set(trial.experiment.challengers)
+            everybody = set(trial.experiment.challengers)
+            trial.is_over = verdict.action == "promote" or set(trial.standing.stopped) >= everybody
 
     def _say_nothing_came(self, subject: str, trial: Trial, epoch: int, output: Output) -> None:
         """Once for each silence, however long: `no data` is a state, not a stream of messages."""

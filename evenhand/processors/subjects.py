@@ -74,6 +74,14 @@ class Subjects:
         for name, subject in self.by_name.items():
             yield NEXT_ROW + name.encode(), b"%d" % subject.next_epoch
 
+    def weights(self, name: str) -> dict[str, dict[str, int]]:
+        """By the digest of each control that has an experiment: its variants' weights."""
+        return {
+            heard.control.digest: {variant.name: variant.weight for variant in experiment.variants}
+            for heard in self._heard.values()
+            if (experiment := heard.control.served.experiment) is not None and experiment.name == name
+        }
+
     def hear(self, control: ControlChanged, seen_at: int) -> dict[bytes, bytes | None]:
         """Take a copy of a control; the rows that changed."""
         held = self._heard.get(control.id)

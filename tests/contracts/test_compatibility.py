@@ -127,7 +127,7 @@ def test_an_enum_may_grow_but_not_lose_or_rename_a_value() -> None:
         (
             "EvidenceReported",
             lambda new: new["$defs"]["Moments"]["prefixItems"].pop(),
-            "$.variants.*.losses.*[2]: the place is gone",
+            "$.variants.*.losses.*[3]: the place is gone",
         ),
         ("DecisionMade", lambda new: fields(new)["epochs"].update(minItems=3), "$.epochs: minItems 2 became 3"),
         ("OutcomeObserved", lambda new: new.update(oneOf=[]), "$: the rule 'oneOf' is new or has changed"),

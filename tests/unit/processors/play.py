@@ -56,7 +56,7 @@ class Lines:
         return self.versions[version]
 
 
-SMALL = {"minimum_sample_size": 150, "minimum_exposures": 60, "minimum_detectable_effect": 1.0}
+SMALL = {"minimum_sample_size": 150, "minimum_exposures": 60, "minimum_detectable_effect": 0.2}
 
 
 def trial(challenger: str = "1.1.0", **rule: float) -> Experiment:

@@ -77,7 +77,7 @@ def scored_values(log: Log) -> list[bytes]:
 
 def test_evidence_equals_numpy_over_the_predictions_and_the_outcomes() -> None:
     told = [item for item in story(7) if not item[2].id.startswith("c")]
-    log = write(told, served(trial(promote_probability=1.0)), 7)
+    log = write(told, served(trial(minimum_sample_size=10**9)), 7)
     play(log)
     made = {}
     for value in log.values(PREDICTIONS):
@@ -104,7 +104,7 @@ def test_evidence_equals_numpy_over_the_predictions_and_the_outcomes() -> None:
 
 
 def test_a_version_that_fails_one_request_in_ten_is_stopped_for_harm() -> None:
-    log = write(story(3), served(trial("1.2.0", promote_probability=1.0)), 3)
+    log = write(story(3), served(trial("1.2.0", minimum_sample_size=10**9)), 3)
     play(log)
     assert "stop_harm" in {action for _, action in summary(log)}
 

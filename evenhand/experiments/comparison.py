@@ -1,0 +1,178 @@
+"""A challenger against the champion: the posterior and the sequential test side by side, and the guardrails."""
+
+import math
+
+import msgspec
+
+from evenhand.events import Moments, VariantEvidence, VariantPosterior
+from evenhand.experiments.beta import after, is_small, probability_greater
+from evenhand.experiments.evidence import RESPONSE_TIME
+from evenhand.experiments.experiment import Experiment, Guardrail, Rule
+from evenhand.experiments.guardrail import Watched, watch_difference, watch_errors, watch_ratio
+from evenhand.experiments.posterior import Belief, belief, sceptical_prior
+from evenhand.experiments.sequential import Design, half_width, planned_size
+from evenhand.experiments.standing import Standing
+
+ERROR_RATE = Guardrail(metric="error_rate", margin=2.0)
+"""Always watched: who answers with an error has no loss, and would look the better for it."""
+GUARDRAIL_ALPHA = 0.05
+
+
+class Test(msgspec.Struct, frozen=True):
+    """What the sequential test says of the mean difference, as of a look."""
+
+    mean: float
+    interval: tuple[float, float]
+    is_better: bool
+    is_worse: bool
+    planned: float
+    is_end: bool
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """All that is known of one challenger. None where there is no spread to judge by."""
+
+    name: str
+    observations: Moments
+    exposures: int
+    belief: Belief | None
+    test: Test | None
+    effect: float
+    guardrails: dict[str, Watched]
+    posterior: VariantPosterior
+
+
+def designs(rule: Rule, effect: float, challengers: int) -> tuple[Design, Design]:
+    """The test that promotes and the one that stops for harm; alpha is divided among the challengers."""
+
+    def design(confidence: float) -> Design:
+        return Design(
+            alpha=(1.0 - confidence) / challengers,
+            effect=effect,
+            power=rule.power,
+            minimum=rule.minimum_sample_size,
+            planned=rule.maximum_sample_size,
+            is_fixed=not rule.early_stopping_enabled,
+        )
+
+    return design(rule.confidence_level), design(rule.early_stopping_confidence)
+
+
+def look(promote: Design, harm: Design, moments: Moments, *, is_past_end: bool) -> Test | None:
+    """The sequential test of a mean difference (negative: better); None while it cannot be judged."""
+    if moments.n < 2 or moments.m2 <= 0.0:
+        return None
+    sd = math.sqrt(moments.m2 / (moments.n - 1))
+    half = half_width(promote, float(moments.n), sd, is_past_end=is_past_end)
+    half_harm = half if harm == promote else half_width(harm, float(moments.n), sd, is_past_end=is_past_end)
+    planned = planned_size(promote, sd)
+    return Test(
+        mean=moments.mean,
+        interval=(moments.mean - half, moments.mean + half),
+        is_better=moments.mean < -half,
+        is_worse=moments.mean > half_harm,
+        planned=planned,
+        is_end=moments.n >= max(planned, promote.minimum),
+    )
+
+
+def compare(experiment: Experiment, standing: Standing, name: str, challengers: int) -> Comparison:
+    """One challenger, of so many that are on trial; 25 µs."""
+    rule, none = experiment.rule, VariantEvidence()
+    own, champion = standing.variants.get(name, none), standing.variants.get(experiment.champion, none)
+    moments = standing.observations(experiment, name)
+    base = standing.base if standing.base is not None else abs(standing.loss(experiment, experiment.champion))
+    effect = rule.minimum_detectable_effect * base
+    test, found = None, None
+    if effect > 0.0:
+        promote, harm = designs(rule, effect, challengers)
+        test = look(promote, harm, moments, is_past_end=name in standing.past_end)
+    if test is not None:
+        found = belief(moments.mean, moments.m2 / (moments.n - 1) / moments.n, sceptical_prior(effect))
+    guardrails = _guardrails(experiment, champion, own, challengers)
+    return Comparison(
+        name, moments, own.predictions, found, test, effect, guardrails,
+        _posterior(rule, moments, champion, own, found, test, base, guardrails),
+    )  # fmt: skip
+
+
+def _guardrails(
+    experiment: Experiment, champion: VariantEvidence, own: VariantEvidence, challengers: int
+) -> dict[str, Watched]:
+    rule = experiment.rule
+    watched = rule.guardrails if rule.watches("error_rate") else (ERROR_RATE, *rule.guardrails)
+    alpha = GUARDRAIL_ALPHA / len(watched) / challengers
+    return {each.metric: _watch(each, experiment, champion, own, alpha) for each in watched}
+
+
+def _watch(
+    guardrail: Guardrail, experiment: Experiment, champion: VariantEvidence, own: VariantEvidence, alpha: float
+) -> Watched:
+    harm = guardrail.margin if guardrail.harm is None else guardrail.harm
+    if guardrail.metric == "error_rate":
+        rule = experiment.rule
+        counts = (champion.errors, champion.predictions), (own.errors, own.predictions)
+        return watch_errors(*counts, guardrail.margin, harm, rule.max_error_fraction_increase, alpha)
+    watch = watch_ratio if guardrail.unit == "ratio" else watch_difference
+    if guardrail.metric == RESPONSE_TIME and RESPONSE_TIME in champion.ratios and RESPONSE_TIME in own.ratios:
+        sums = champion.ratios[RESPONSE_TIME], own.ratios[RESPONSE_TIME]
+        return watch(*sums, guardrail.margin, harm, guardrail.too_good, alpha)
+    return Watched("undetermined", None, None, f"no {guardrail.metric} in the evidence of both variants yet")
+
+
+def _posterior(
+    rule: Rule,
+    moments: Moments,
+    champion: VariantEvidence,
+    own: VariantEvidence,
+    found: Belief | None,
+    test: Test | None,
+    base: float,
+    guardrails: dict[str, Watched],
+) -> VariantPosterior:
+    states: dict[str, str] = {metric: watched.state for metric, watched in guardrails.items()}
+    fraction = own.errors / own.predictions if own.predictions else None
+    if found is None or test is None:
+        return VariantPosterior(
+            clusters=moments.n, exposures=own.predictions, error_fraction=fraction, guardrails=states,
+            probability_more_errors=_more_errors(rule, champion, own),
+        )  # fmt: skip
+    low, high = found.interval(rule.confidence_level)
+    lower, upper = test.interval
+    return VariantPosterior(
+        clusters=moments.n,
+        exposures=own.predictions,
+        mean_difference=float(found.mean),
+        credible_interval=(float(low), float(high)),
+        probability_better=float(found.probability_better),
+        expected_loss=float(found.loss_of_challenger),
+        expected_loss_of_champion=float(found.loss_of_champion),
+        probability_equivalent=float(found.probability_within(0.5 * rule.minimum_detectable_effect * base)),
+        relative_difference=float(found.mean) / base if base else None,
+        relative_interval=(float(low) / base, float(high) / base) if base else None,
+        error_fraction=fraction,
+        probability_more_errors=_more_errors(rule, champion, own),
+        observed_difference=test.mean,
+        confidence_sequence=(lower, upper) if math.isfinite(lower) else None,
+        planned_clusters=math.ceil(min(test.planned, 1e15)),
+        guardrails=states,
+    )
+
+
+def _more_errors(rule: Rule, champion: VariantEvidence, own: VariantEvidence) -> float | None:
+    """P(the challenger's error fraction exceeds the champion's by more than what is negligible)."""
+    if champion.predictions == 0 or own.predictions == 0:
+        return None
+    a, b = after(champion.errors, champion.predictions), after(own.errors, own.predictions)
+    margin = rule.max_error_fraction_increase
+    if not own.errors:
+        return 0.0 if own.predictions * margin > 30.0 else probability_greater(b, a, margin)
+    if is_small(champion.errors, champion.predictions) or is_small(own.errors, own.predictions):
+        return probability_greater(b, a, margin)
+    (mean_a, var_a), (mean_b, var_b) = _moments(a), _moments(b)
+    return float(Belief(mean_a + margin - mean_b, math.sqrt(var_a + var_b)).probability_better)
+
+
+def _moments(beta: tuple[float, float]) -> tuple[float, float]:
+    total = beta[0] + beta[1]
+    return beta[0] / total, beta[0] * beta[1] / (total * total * (total + 1.0))

@@ -1,0 +1,71 @@
+"""How an experiment stands: all evidence so far, and what earlier looks have settled."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from evenhand.events import CoMoments, Moments, Phase, VariantEvidence
+from evenhand.experiments import blocks
+from evenhand.experiments.evidence import merge_phases, merge_variants
+from evenhand.experiments.experiment import Experiment
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything that a decision is a function of. O(variants), whatever the number of events.
+
+    `closed` and `open` are blocks of event time, by challenger, where forecasts overlap. `base` is the champion's loss
+    at the first look: it fixes prior and planned end. `past_end` names challengers whose planned end has been looked
+    at, `stopped` those that have left, and `frozen` says why nothing is decided any more.
+    """
+
+    variants: dict[str, VariantEvidence] = {}
+    phases: dict[str, Phase] = {}
+    closed: dict[str, CoMoments] = {}
+    open: dict[str, blocks.Block] = {}
+    began_ms: int = 0
+    reached_ms: int = 0
+    base: float | None = None
+    past_end: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+    frozen: str = ""
+
+    def observations(self, experiment: Experiment, name: str) -> Moments:
+        """What a challenger's difference to the champion is estimated from: clusters, or closed blocks of them."""
+        if experiment.block_s:
+            return blocks.as_moments(self.closed.get(name, CoMoments()))
+        own = self.variants.get(name)
+        return Moments() if own is None else own.paired.get(experiment.success_metric, Moments())
+
+    def loss(self, experiment: Experiment, name: str) -> float:
+        """A variant's own mean loss so far; 0.0 while nothing has matured."""
+        own = self.variants.get(name)
+        return own.losses.get(experiment.success_metric, Moments()).mean if own else 0.0
+
+
+def absorb(
+    experiment: Experiment,
+    standing: Standing,
+    epoch: int,
+    variants: Mapping[str, VariantEvidence],
+    phases: Mapping[str, Phase] | None = None,
+) -> Standing:
+    """The standing after an epoch's evidence, of all partitions; epochs come in order."""
+    start_ms, end_ms = epoch * experiment.epoch_s * 1000, (epoch + 1) * experiment.epoch_s * 1000
+    closed, current = dict(standing.closed), dict(standing.open)
+    if experiment.block_s:
+        number = start_ms // (experiment.block_s * 1000)
+        for name in experiment.challengers:
+            paired = variants[name].paired if name in variants else {}
+            closed[name], current[name] = blocks.add(
+                closed.get(name, CoMoments()), current.get(name, blocks.Block()), number,
+                paired.get(experiment.success_metric, Moments()),
+            )  # fmt: skip
+    return msgspec.structs.replace(
+        standing,
+        variants=merge_variants(standing.variants, variants),
+        phases=merge_phases(standing.phases, phases or {}),
+        closed=closed,
+        open=current,
+        began_ms=standing.began_ms or start_ms,
+        reached_ms=end_ms,
+    )

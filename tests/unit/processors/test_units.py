@@ -1,0 +1,61 @@
+"""A unit counts once for the sample ratio, whatever it asks; the state says so after a crash, too."""
+
+import numpy as np
+import pytest
+
+from evenhand.events import Phase
+from evenhand.experiments.assignment import Ring
+from evenhand.experiments.evidence import Exposure, count_phases, merge_phases
+from evenhand.experiments.srm import LOG_ENOUGH, log_e, mismatch
+from evenhand.processors.units import Units
+from tests.unit.processors.play import trial
+
+
+def exposures(units: list[str], variant: str = "old") -> dict[str, Exposure]:
+    return {f"r{i}": Exposure(i, variant, {}, "c", unit) for i, unit in enumerate(units)}
+
+
+def test_a_unit_counts_once_and_a_request_without_a_unit_always() -> None:
+    units = Units(0, 1)
+    first, rows = units.count("t", 1, exposures(["u1", "u2", "u1", "", ""]))
+    assert [(each.time, each.unit) for each in first] == [(0, "u1"), (1, "u2"), (3, ""), (4, "")]
+    again = Units(0, 1)
+    again.load(units.rows())
+    assert dict(again.rows()) == rows
+    for each in (units, again):
+        assert [x.unit for x in each.count("t", 2, exposures(["u2", "u3"]))[0]] == ["u3"]
+    assert len(units.count("other", 2, exposures(["u1"]))[0]) == 1
+    gone = units.forget("t")
+    assert set(gone.values()) == {None}
+    assert set(gone) >= set(rows)
+
+
+def test_partitions_never_count_a_unit_twice() -> None:
+    names = [f"u{i}" for i in range(200)]
+    counted = [x.unit for p in range(8) for x in Units(p, 8).count("t", 1, exposures(names))[0]]
+    assert sorted(counted) == sorted(names)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_forty_users_with_many_requests_are_no_mismatch(seed: int) -> None:
+    """Counted by request, forty users are a mismatch in most of these worlds: each is a draw, not fifty."""
+    ring, r = Ring(trial()), np.random.default_rng(seed)
+    users, units, total = [f"user-{seed}-{i}" for i in range(40)], Units(0, 1), dict[str, Phase]()
+    weights = {"c": {"old": 60, "new": 40}}
+    for epoch in range(20):
+        asked = {
+            f"r{i}": Exposure(i, ring.assign(user).name, {}, "c", user) for i, user in enumerate(r.choice(users, 100))
+        }
+        first, _ = units.count("t", epoch, asked)
+        total = merge_phases(total, count_phases(weights, first, []))
+    assert sum(total["c"].served.values()) == 40
+    assert mismatch(total.values()) is None
+
+
+def test_counting_requests_would_call_most_of_those_worlds_broken() -> None:
+    wrong = 0
+    for seed in range(20):
+        ring = Ring(trial())
+        new = sum(ring.assign(f"user-{seed}-{i}").name == "new" for i in range(40)) * 50
+        wrong += float(log_e([2000 - new, new], [60, 40])) >= LOG_ENOUGH
+    assert wrong >= 10
