@@ -27,7 +27,8 @@ class Kswin(RiverDetector, frozen=True, kw_only=True):
     seed: int = 0
 
     def build(self) -> Any:
-        core: Any = drift.KSWIN(alpha=self.alpha, window_size=self.window_size, stat_size=self.stat_size, seed=self.seed)
+        sizes = {"window_size": self.window_size, "stat_size": self.stat_size}
+        core: Any = drift.KSWIN(alpha=self.alpha, seed=self.seed, **sizes)
         core._rng = _Draws(self.seed, core)  # noqa: SLF001 - a generator's state would not be plain
         return core
 
