@@ -27,8 +27,9 @@ class Kswin(RiverDetector, frozen=True, kw_only=True):
     seed: int = 0
 
     def build(self) -> Any:
-        sizes = {"window_size": self.window_size, "stat_size": self.stat_size}
-        core: Any = drift.KSWIN(alpha=self.alpha, seed=self.seed, **sizes)
+        core: Any = drift.KSWIN(
+            alpha=self.alpha, window_size=self.window_size, stat_size=self.stat_size, seed=self.seed
+        )
         core._rng = _Draws(self.seed, core)  # noqa: SLF001 - a generator's state would not be plain
         return core
 
