@@ -16,7 +16,7 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """The broker of this session: Apache Kafka where KAFKA_HOME is set, else the embedded one. Leave it running."""
+    """The broker of a test run: Apache Kafka where KAFKA_HOME is set, else the embedded one. Leave it running."""
     started = start_broker(
         tmp_path_factory.mktemp("broker"), kind="kafka" if os.environ.get("KAFKA_HOME") else "embedded"
     )
