@@ -111,7 +111,7 @@ def test_a_worse_version_is_stopped_for_harm(home: Home) -> None:
     play(home, lambda: decisions(home)[-1]["action"] == "stop_harm")
     shown = home.ok("experiment", "show", "second", "--json").json()
     assert shown["decisions"][-1]["action"] == "stop_harm"
-    assert shown["decisions"][-1]["reasons"][0].startswith("ridge: worse with probability")
+    assert shown["decisions"][-1]["reasons"][0].startswith("ridge: certified worse at")
 
 
 def test_a_name_that_has_run_is_refused(home: Home) -> None:
