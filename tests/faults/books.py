@@ -214,7 +214,7 @@ def _pool(parts: list[list[float]]) -> Moments:
     """Count, mean and squared deviations of all parts together, by the law of total variance."""
     if not parts:
         return Moments(0, 0.0, 0.0)
-    n, mean, m2 = np.array(parts, float).T
+    n, mean, m2 = np.array([part[:3] for part in parts], float).T  # the fourth is what rounding took from the mean
     if not n.sum():
         return Moments(0, 0.0, 0.0)
     centre = float((n * mean).sum() / n.sum())
