@@ -30,6 +30,7 @@ class Loaded:
         self.position: dict[str, int] = {}
         self.term = NO_TERM
         self.ignored = 0
+        self.damage: StateError | None = None  # the first row that cannot be used, since the last reset
 
     def take(self, record: ConsumerRecord) -> None:
         """Fold one record. Raises ValueError if it is not a row."""
@@ -37,7 +38,7 @@ class Loaded:
         if key is None:
             raise ValueError("a row without a key")
         if key == RESET:
-            self.rows, self.position, self.term = {}, {}, NO_TERM
+            self.rows, self.position, self.term, self.damage = {}, {}, NO_TERM, None
             return
         term = read_term(record.headers)
         if term < self.term:  # written by a worker that had been replaced, and did not know it
@@ -63,9 +64,21 @@ class Changelog:
         self._lock = asyncio.Lock()
 
     async def load(self, topic: str, partition: int, end: int) -> Loaded:
-        """Fold a partition of a state topic (bare name) from its beginning up to `end`, exclusive."""
+        """Fold a partition of a state topic (bare name) from its beginning up to `end`, exclusive.
+
+        A row that cannot be used is named at the end, for a reset after it makes it forgotten.
+        """
         loaded = Loaded()
-        await self.read(topic, partition, None, end, loaded.take)
+
+        def take(record: ConsumerRecord) -> None:
+            try:
+                loaded.take(record)
+            except (ValueError, msgspec.MsgspecError) as exc:
+                loaded.damage = loaded.damage or corrupt(topic, partition, record.offset, exc)
+
+        await self.read(topic, partition, None, end, take)
+        if loaded.damage is not None:
+            raise loaded.damage
         return loaded
 
     async def read(

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import CommitFailedError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from adapters.kafka.closing import stop_consumer
@@ -21,24 +20,20 @@ from evenhand.errors import EvenhandError
 from evenhand.topics import state_topic
 
 TIMEOUT_S = 30.0
-RETRY_S = 0.5
 
 
 class WorkersRun(EvenhandError):
     """The group has members: a state cannot be taken from under them."""
 
 
-async def rebuild_state(
-    settings: KafkaSettings, *, group: str, agent: str, reads: Iterable[str], is_idle: bool = False
-) -> None:
+async def rebuild_state(settings: KafkaSettings, *, group: str, agent: str, reads: Iterable[str]) -> None:
     """Delete the state of an agent and let its group read `reads` (bare names) from the beginning.
 
     The group's other agents that read one of these topics get its records again too, and skip them by their position.
-    Raises WorkersRun while the group has members; who knows that no worker runs may say so with `is_idle`, for a
-    broker that keeps members which have left.
+    Raises WorkersRun while the group has members. The embedded broker may keep one that has left; its log ends with it,
+    so it is started anew instead.
     """
-    if not is_idle:
-        await check_idle(settings, group)
+    await check_idle(settings, group)
     async with asyncio.timeout(TIMEOUT_S):
         await _forget_rows(settings, agent)
     await rewind_group(settings, group, reads)
@@ -53,12 +48,7 @@ async def rewind_group(settings: KafkaSettings, group: str, topics: Iterable[str
             await consumer.start()
             consumer.assign(tps)
             starts = await consumer.beginning_offsets(tps)
-            while True:
-                try:
-                    await consumer.commit({tp: OffsetAndMetadata(offset, "") for tp, offset in starts.items()})
-                    break
-                except CommitFailedError:  # a member that has left without a word is kept until its session ends
-                    await asyncio.sleep(RETRY_S)
+            await consumer.commit({tp: OffsetAndMetadata(offset, "") for tp, offset in starts.items()})
     finally:
         await stop_consumer(consumer)
 
