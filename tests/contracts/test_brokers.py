@@ -91,7 +91,11 @@ def here(some_broker: Broker, settings: KafkaSettings) -> KafkaSettings:
 @pytest.mark.parametrize("capability", sorted(MEASURES))
 async def test_it_can_do_what_it_declares_and_no_more(here: KafkaSettings, capability: str) -> None:
     """A capability that appears in a new version is to be declared, one that is gone is a fault."""
-    assert await MEASURES[capability](here) is getattr(here.capabilities, capability)
+    declared: bool = getattr(here.capabilities, capability)
+    measured = await MEASURES[capability](here)
+    if capability == "gapless_fetch" and not declared:
+        return  # a race that need not be lost every time: without it, our own consumer is what must hold (below)
+    assert measured is declared
 
 
 async def test_our_consumer_passes_over_nothing_on_any_broker(here: KafkaSettings) -> None:

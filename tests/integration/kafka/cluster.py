@@ -44,6 +44,14 @@ class Worker:
     def text(self) -> str:
         return self.log.read_text(errors="replace")
 
+    async def started(self, timeout_s: float = 60) -> None:
+        """Until the probe says that it runs."""
+        deadline = time.monotonic() + timeout_s
+        while "started" not in self.text:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the worker did not start within {timeout_s} s; its log ends: {self.text[-2000:]}")
+            await asyncio.sleep(0.05)
+
     async def ended(self, timeout_s: float = 30) -> int:
         deadline = time.monotonic() + timeout_s
         while self.process.poll() is None:

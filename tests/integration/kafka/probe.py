@@ -87,6 +87,12 @@ for kind in (RouteRequests, RouteOutcomes, Join):
     run(app, kind, name=kind.name, reads=kind.reads)
 
 
+@app.task
+async def started() -> None:
+    """Says that the worker runs: before this a SIGTERM finds no handler and just ends the process."""
+    print("started", flush=True)  # noqa: T201 - the log is where the tests read it
+
+
 @reads(app, t.SCORED, name="fast")
 async def fast(batch: Batch) -> None:
     """Reads and drops."""

@@ -26,6 +26,7 @@ async def test_kills_and_a_clean_stop_lose_nothing(settings: KafkaSettings, var:
                 while len(observer.outcome.pairs) < before + 100:  # something has been done since
                     await observer.poll()
             victim = running.workers[0]
+            await victim.started()
             victim.kill(number)
             assert await victim.ended(10) == (0 if number == signal.SIGTERM else -number)
             running.replace_dead()
