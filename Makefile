@@ -28,8 +28,8 @@ $(VENV)/.base: $(REQUIREMENTS) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.everything: $(REQUIREMENTS) | $(BIN)/python
-	@echo "installing evenhand, its neural nets and its tests into $(VENV), a minute or two" >&2
-	$(PIP_INSTALL) -e '.[dev,nets]'
+	@echo "installing evenhand, its nets, tracking and tests into $(VENV), a minute or two" >&2
+	$(PIP_INSTALL) -e '.[dev,nets,tracking]'
 	@touch $(VENV)/.base $@
 
 install: $(VENV)/.base ## make .venv with all that evenhand needs to run
