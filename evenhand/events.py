@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from evenhand.experiments.experiment import Experiment
+from evenhand.monitoring import Monitoring
 
 FIRST_MS, LAST_MS = 946_684_800_000, 4_102_444_800_000  # 2000 to 2100: seconds and microseconds fall outside
 MAX_HORIZON = 64
@@ -85,12 +86,14 @@ class MetricObserved(Event, frozen=True, kw_only=True, omit_defaults=True):
 class Served(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a served model is configured to do: the answer of `commands.v1` to the file `config/`.
 
-    `champion` is the version that serves outside experiments. An outcome may take `wait_s` seconds.
+    `champion` is the version that serves outside experiments. An outcome may take `wait_s` seconds. Without
+    `monitoring` there are reports once a minute, and drift is not looked for.
     """
 
     champion: Text
     wait_s: Annotated[int, Meta(ge=1)] = 86_400
     experiment: Experiment | None = None
+    monitoring: Monitoring | None = None
 
 
 class CommandGiven(Event, frozen=True, kw_only=True, omit_defaults=True):
@@ -203,7 +206,8 @@ class PredictionScored(Event, frozen=True, kw_only=True, omit_defaults=True):
     """A prediction and its outcome. `delay_ms` is the greater delay of the two: how far they stood behind the ticks.
 
     Of several outcomes of one prediction the earliest counts, by `outcome_time` and `outcome_id`. `control` is the
-    digest of what held when the request was assigned; empty where the unit is not the request itself.
+    digest of what held when the request was assigned; empty where the unit is not the request itself. `predicted_time`
+    is the prediction's own event time; `confidence` and `interval` are what it said of this step.
     """
 
     request_id: Request
@@ -221,6 +225,9 @@ class PredictionScored(Event, frozen=True, kw_only=True, omit_defaults=True):
     experiment: str | None = None
     control: str = ""
     shadows: tuple[ShadowValue, ...] = ()
+    predicted_time: Time | None = None
+    confidence: float | None = None
+    interval: tuple[float, float] | None = None
 
 
 class Moments(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -290,8 +297,52 @@ class EvidenceReported(Event, frozen=True, kw_only=True, omit_defaults=True):
     digest: str = ""
 
 
+class SampledRow(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
+    """One row of a sample: the hash of its cluster, its time, its values."""
+
+    hash: Text
+    time: int
+    values: tuple[float, ...]
+
+
+Sums = dict[str, int | float | tuple[int | float, ...] | dict[str, int | float]]
+
+
+class VersionMeasured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One version in one epoch: sketches by name, as sums; a sample of its values, and of its losses.
+
+    A row of `losses` has the loss, and the confidence where there is one.
+    """
+
+    sketches: dict[str, Sums] = {}
+    predictions: tuple[SampledRow, ...] = ()
+    losses: tuple[SampledRow, ...] = ()
+
+
+class EpochMeasured(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """One partition's measurements of a model over an epoch, or a run of empty epochs, first and last included.
+
+    `subject` names the model and the policy under which they were measured, `champion` the version that served.
+    `inputs` are rows of the requests' features, in the policy's order: those of the least hashes, so that the samples
+    of all partitions together are the sample of one.
+    """
+
+    model: Model
+    subject: Text
+    partition: int
+    first_epoch: int
+    last_epoch: int
+    epoch_s: int
+    champion: Text
+    monitoring: Monitoring
+    inputs: tuple[SampledRow, ...] = ()
+    versions: dict[str, VersionMeasured] = {}
+    late: int = 0
+    digest: str = ""
+
+
 class MetricReported(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """Merged metrics of a model (and version) over one epoch."""
+    """Merged metrics of a model (and version) over one epoch. Names carry their units; `counts` say of how many."""
 
     model: Model
     version: str | None = None
@@ -354,8 +405,30 @@ class DecisionMade(Event, frozen=True, kw_only=True, omit_defaults=True):
     evidence_digest: Text
 
 
+Drifting = Literal["inputs", "predictions", "losses", "expected_loss", "estimate"]
+
+
+class DriftFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What changed in one feature: mean, spread, shape or loss, how much, and how many rows ago.
+
+    `effect_size` is in standard deviations of the cause's score under the reference; its sign is the direction.
+    """
+
+    feature: str
+    cause: str
+    statistic: float
+    effect_size: float
+    rows_ago: int = 0
+
+
 class DriftDetected(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """A detector's alarm, with its effect size."""
+    """A detector's alarm, with its effect size: the model is drifted until DriftCleared of the same `kind`.
+
+    `kind`: `inputs` and `predictions` warn, `losses` (outcomes say that the model is worse) asks for retraining;
+    `expected_loss` says so before the outcomes are there, and `estimate` that this was wrong and is not to be believed.
+    `statistic` is the part of the budget of false alarms that the evidence has used up, `threshold` all of it.
+    `feature` and `cause` are the clearest of `findings`. The evidence's offsets stand in the record's headers.
+    """
 
     model: Model
     detector: Text
@@ -366,15 +439,28 @@ class DriftDetected(Event, frozen=True, kw_only=True, omit_defaults=True):
     reference_size: int
     window_size: int
     cause: str = ""
+    kind: Drifting | None = None
+    version: str | None = None
+    epoch: int | None = None
+    epoch_s: int | None = None
+    generation: int = 0
+    findings: tuple[DriftFinding, ...] = ()
+    evidence_digest: str = ""
 
 
 class DriftCleared(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """The end of a drift."""
+    """The end of a drift: there is a new reference, number `generation`, and the detector is armed again."""
 
     model: Model
     detector: Text
     feature: str | None = None
     reason: str = ""
+    kind: Drifting | None = None
+    version: str | None = None
+    epoch: int | None = None
+    epoch_s: int | None = None
+    generation: int = 0
+    reference_size: int | None = None
 
 
 class RolloutChanged(Event, frozen=True, kw_only=True, omit_defaults=True):

@@ -17,6 +17,7 @@ PREDICTIONS = "predictions.v1"
 OBSERVATIONS = "observations.v1"
 SCORED = "scored-predictions.v1"
 EVIDENCE = "evidence.v1"
+MEASUREMENTS = "measurements.v1"
 REPORTS = "reports.v1"
 POSTERIORS = "posteriors.v1"
 DECISIONS = "decisions.v1"
@@ -84,7 +85,14 @@ _ALL = (
         name=EVIDENCE, events=(e.EvidenceReported,), key="model", written_by=("evidence",), read_by=("posterior",),
         description="One partition's sums for one subject and epoch.",
     ),
-    Topic(name=REPORTS, events=(e.MetricReported,), key="model", written_by=("slo",), description="Merged metrics."),
+    Topic(
+        name=MEASUREMENTS, events=(e.EpochMeasured,), key="model", written_by=("measurement",),
+        read_by=("reports", "drift"), description="One partition's measurements of one model and epoch.",
+    ),
+    Topic(
+        name=REPORTS, events=(e.MetricReported,), key="model", written_by=("reports", "drift"),
+        description="Merged metrics.",
+    ),
     Topic(
         name=POSTERIORS, events=(e.PosteriorUpdated,), key="model", written_by=("posterior",),
         description="What is believed of each variant.",
