@@ -25,8 +25,8 @@ from tests.faults.story import EACH, FEATURES, MODEL, Story, Told
 from tests.integration.kafka.cluster import Cluster, Worker
 
 STEPS, HORIZON_S = 2, 5
-WEIGHTS = {"1.0.0": (0.5, 0.1, 0.0), "1.1.0": (0.9, 0.0, 0.05), "1.2.0": (0.8, -0.1, 0.0)}
-BROKEN = "1.2.0"
+WEIGHTS = {"1.0.0": (0.5, 0.1, 0.0), "1.1.0": (0.9, 0.0, 0.05), "1.2.0": (0.8, -0.1, 0.0), "1.3.0": (0.5, 0.0, 0.1)}
+BROKEN, EQUAL = "1.2.0", "1.3.0"  # EQUAL is as good as 1.0.0: features are drawn alike, and only the first counts
 LINES = {
     (MODEL, version): Line(
         FEATURES, np.array([weights, np.array(weights) / 2]), np.array([0.01, -0.01]), HORIZON_S, version == BROKEN
