@@ -4,11 +4,11 @@ A model is one file with four methods: `learn`, `forecast`, `weights`, `restore`
 how far off it is, confidence, intervals, checks of what comes in) is here, and the same for all.
 """
 
+import copy
 import importlib
-import math
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import msgspec
@@ -17,13 +17,14 @@ import numpy.typing as npt
 
 from evenhand.errors import EvenhandError, InvalidConfiguration
 from evenhand.processors.inference import Answer
+from evenhand.training.rating import Rating, RatingState, rate
 from models.convert import convert, nearest
 from models.signature import Signature
 
 FloatArray = npt.NDArray[np.float64]
-COVERAGE_90 = 1.6448536269514722  # standard deviations of a Normal, either side of its mean, that hold 90 %
 HELD_OUT_FRACTION = 0.2
 _MINIMUM_ROWS = 50
+_LEAST = float(np.finfo(np.float64).tiny)
 
 _kinds: dict[str, type["Model"]] = {}
 
@@ -55,6 +56,9 @@ class Model(ABC):
         self.signature = signature
         self.parameters: Any = convert(dict(parameters or {}), self.Parameters, f"parameters of {self.kind}")
         self.residual_sd: tuple[float, ...] = ()
+        self.ratings: tuple[Rating, ...] = ()
+        self._least_volatility = 0.0
+        self._volatility_column = volatility_column(signature.features)
 
     # What the inference agent reads.
 
@@ -82,21 +86,31 @@ class Model(ABC):
         """Answer rows of shape (n, features) for steps 1 to `horizon`.
 
         Batch-invariant: what row i gets does not depend, to the byte, on its neighbours or on how many there are.
-        Confidence is the probability that the direction is right and intervals hold 90 %, both for errors that are
-        Normal with the standard deviation of the held-out tail. Raises Unpredictable.
+        Confidence is the calibrated probability that the direction is right; intervals hold 90 % of outcomes. Both
+        follow the volatility in the row, where a feature tells it. Raises Unpredictable.
         """
         rows = self._checked(rows, horizon)
         values = self.forecast(rows, horizon)
-        sds = self.residual_sd[:horizon]
-        # math, not numpy: numpy's vectorised functions may round the last elements of an array in another way. What
-        # is left to numpy is rounded correctly wherever an element stands.
-        standardised = np.abs(values) * [1 / (sd * math.sqrt(2)) for sd in sds]
-        erf = np.array(list(map(math.erf, standardised.ravel().tolist()))).reshape(values.shape)
-        reach = np.array([COVERAGE_90 * sd for sd in sds])
-        confidence = (0.5 + 0.5 * erf).tolist()
+        ratings = self.ratings[:horizon]
+        # Elementwise, and only what is rounded correctly wherever an element stands: no numpy function but sqrt.
+        spread = self._volatility(rows, horizon)
+        reach = spread * [each.interval.finite_quantile() for each in ratings]
+        scores = np.abs(values) / spread
+        confidence: FloatArray = np.empty_like(values)
+        for step, each in enumerate(ratings):
+            confidence[:, step] = each.calibrator.state.fitted.probabilities_of(scores[:, step])
+        confidence[values == 0] = 0.5
         lower, upper = (values - reach).tolist(), (values + reach).tolist()
         intervals = [list(zip(low, high, strict=True)) for low, high in zip(lower, upper, strict=True)]
-        return Answer(values.tolist(), confidence, intervals)
+        return Answer(values.tolist(), confidence.tolist(), intervals)
+
+    def _volatility(self, rows: FloatArray, horizon: int) -> FloatArray:
+        """Volatility that was known with each row, shape (n, horizon): the row's own, or that of past errors."""
+        if self._volatility_column is None:
+            return np.tile([each.interval.volatility for each in self.ratings[:horizon]], (len(rows), 1))
+        return np.repeat(
+            np.maximum(rows[:, [self._volatility_column]], self._least_volatility or _LEAST), horizon, axis=1
+        )
 
     def _checked(self, rows: FloatArray, horizon: int) -> FloatArray:
         """Rows in C order (the order of summation hangs on it), or a reason why there is no answer."""
@@ -131,17 +145,62 @@ class Model(ABC):
         if min(known[: max(0, cut - steps)].sum(axis=0).min(), known[cut:].sum(axis=0).min()) < _MINIMUM_ROWS:
             raise Unpredictable(f"{len(rows)} rows are too few to learn {steps} steps; give a longer history")
         self.learn(rows[: cut - steps], targets[: cut - steps], seed)
-        errors = targets[cut:] - self.forecast(rows[cut:], steps)
-        # A target that never moves would make every interval empty and divide by nothing.
-        floor = np.finfo(np.float64).tiny
-        self.residual_sd = tuple(max(floor, float(sd)) for sd in np.sqrt(np.nanmean(errors**2, axis=0)))
+        self.rate_by(rows[cut:], self.forecast(rows[cut:], steps), targets[cut:])
         self.learn(rows, targets, seed)
         return self
 
+    def rate_by(self, rows: FloatArray, values: FloatArray, targets: FloatArray) -> None:
+        """Learn how far off it is from forecasts (n, steps) of rows that it had not seen, in order of time."""
+        errors = targets - values
+        # A target that never moves would make every interval empty and divide by nothing.
+        self.residual_sd = tuple(max(_LEAST, float(sd)) for sd in np.sqrt(np.nanmean(errors**2, axis=0)))
+        column = self._volatility_column
+        if column is not None:
+            self._least_volatility = max(_LEAST, 0.01 * float(np.abs(rows[:, column]).mean()))
+        self.ratings = self._fresh_ratings(())
+        for step, rating in enumerate(self.ratings):
+            volatility = None if column is None else self._volatility(rows, 1)[:, 0]
+            rate(values[:, step], targets[:, step], step + 1, volatility, rating)
+
+    def _fresh_ratings(self, states: Sequence[RatingState]) -> tuple[Rating, ...]:
+        """Ratings that go on from their states, or know no more than the standard deviations."""
+        ratings = tuple(map(Rating, states)) if states else tuple(Rating() for _ in self.residual_sd)
+        for rating, sd in zip(ratings, self.residual_sd, strict=True):
+            rating.interval.state.square = rating.interval.state.square or sd**2
+        return ratings
+
+    def updated(self, rows: FloatArray, targets: FloatArray) -> Self:
+        """Return a model that knows these matured rows, too, which must be newer and in order; this one stays.
+
+        Every model learns from them how far off it is. What LearnsOnline also learns what to answer. The
+        same rows in any number of calls give the same bytes. NaN stands for a target that is not known.
+        """
+        steps = self.signature.max_horizon
+        rows, targets = self._checked(rows, 1), np.asarray(targets, dtype=np.float64)
+        if targets.shape != (len(rows), steps) or np.isinf(targets).any():
+            raise Unpredictable(f"targets have shape {targets.shape}, or are infinite; NaN stands for one not known")
+        newer = copy.copy(self)
+        newer.ratings = tuple(Rating(copy.deepcopy(each.state)) for each in self.ratings)
+        which: object = newer  # mypy finds no class that is both
+        online = which if isinstance(which, LearnsOnline) else None
+        if online:
+            online.part()
+        known = None if online else newer.forecast(rows, steps)
+        for place, row in enumerate(rows):
+            values = newer.forecast(row[None], steps)[0] if known is None else known[place]
+            volatility = newer._volatility(row[None], steps)[0]  # noqa: SLF001  its own copy
+            for step in np.flatnonzero(np.isfinite(targets[place])).tolist():
+                rating, spread = newer.ratings[step], float(volatility[step])
+                rating.mature(rating.interval.issue(float(values[step]), spread), float(targets[place, step]))
+            if online:
+                online.observe(row, targets[place])
+        return newer
+
     def save(self) -> dict[str, bytes]:
         """Return what has been learned as files, by name. The same model gives the same bytes."""
-        learned = {"residual_sd": self.residual_sd, "parameters": msgspec.to_builtins(self.parameters)}
-        return {"learned.json": msgspec.json.format(msgspec.json.encode(learned), indent=1), **self.weights()}
+        states = [each.state for each in self.ratings]
+        learned = _Learned(self.residual_sd, msgspec.to_builtins(self.parameters), states, self._least_volatility)
+        return {"learned.json": msgspec.json.encode(learned), **self.weights()}
 
     @classmethod
     def load(cls, signature: Signature, files: Mapping[str, bytes]) -> Self:
@@ -149,6 +208,8 @@ class Model(ABC):
         learned = msgspec.json.decode(files["learned.json"], type=_Learned)
         model = cls(signature, learned.parameters)
         model.residual_sd = learned.residual_sd
+        model._least_volatility = learned.least_volatility
+        model.ratings = model._fresh_ratings(learned.ratings)
         model.restore(files)
         return model
 
@@ -171,9 +232,28 @@ class Model(ABC):
         """Take over what `weights` wrote."""
 
 
+class LearnsOnline(ABC):
+    """What a model that learns online defines besides."""
+
+    @abstractmethod
+    def part(self) -> None:
+        """Make what `observe` changes a copy of its own."""
+
+    @abstractmethod
+    def observe(self, row: FloatArray, targets: FloatArray) -> None:
+        """Learn from one matured row; a target is NaN where it is not known."""
+
+
 class _Learned(msgspec.Struct):
     residual_sd: tuple[float, ...]
     parameters: dict[str, Any]
+    ratings: list[RatingState] = []
+    least_volatility: float = 0.0
+
+
+def volatility_column(features: Sequence[str]) -> int | None:
+    """Place of the first feature that tells how much the target moves, by its name."""
+    return next((place for place, name in enumerate(features) if "volatility" in name), None)
 
 
 def model_kinds() -> dict[str, type[Model]]:

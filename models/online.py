@@ -7,13 +7,13 @@ One regression a step, on features standardised by running moments, by normalise
 import copy
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import msgspec
 import numpy as np
 from msgspec import Meta
 
-from models.base import FloatArray, Model, Unpredictable
+from models.base import FloatArray, LearnsOnline, Model
 
 if TYPE_CHECKING:
     from river.linear_model import LinearRegression
@@ -37,7 +37,7 @@ class StepState(msgspec.Struct):
     intercept: float
 
 
-class Online(Model):
+class Online(LearnsOnline, Model):
     """A regression that was learned in order of time; `updated` goes on with newer outcomes."""
 
     kind: ClassVar[str] = "online"
@@ -48,16 +48,11 @@ class Online(Model):
         self._steps = [StepState(0, [0.0] * width, [0.0] * width, 0.0, [0.0] * width, 0.0) for _ in targets.T]
         self._observe(rows, targets)
 
-    def updated(self, rows: FloatArray, targets: FloatArray) -> Self:
-        """Return a model that has also learned from these matured rows, which must be newer; this one stays."""
-        rows, targets = np.ascontiguousarray(rows, dtype=np.float64), np.asarray(targets, dtype=np.float64)
-        self._checked(rows, 1)
-        if targets.shape != (len(rows), self.signature.max_horizon) or np.isinf(targets).any():
-            raise Unpredictable(f"targets have shape {targets.shape}, or are infinite; NaN stands for one not known")
-        newer = copy.copy(self)
-        newer._steps = copy.deepcopy(self._steps)  # noqa: SLF001  its own copy
-        newer._observe(rows, targets)  # noqa: SLF001
-        return newer
+    def part(self) -> None:
+        self._steps = copy.deepcopy(self._steps)
+
+    def observe(self, row: FloatArray, targets: FloatArray) -> None:
+        self._observe(row[None], targets[None])
 
     def _observe(self, rows: FloatArray, targets: FloatArray) -> None:
         for state, column in zip(self._steps, targets.T, strict=True):

@@ -6,15 +6,17 @@ outcomes cannot make a step of their own. Prequential (Dawid 1984): each forecas
 
 import bisect
 import math
-from typing import Annotated
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 
 from evenhand.training.examples import FloatArray
 
-BINS = 20
+BINS = 10
+PRIOR = 10.0  # outcomes of a coin that each bin is mixed with
+EARLY = 500
+EVERY = 25
+FORGETTING = 20_000
 
 
 class Calibration(msgspec.Struct, frozen=True):
@@ -33,57 +35,77 @@ class Calibration(msgspec.Struct, frozen=True):
         return found
 
 
-def calibrate(scores: FloatArray, hits: FloatArray, prior: float = 50.0) -> Calibration:
-    """Fit to scores and hits (1, 0, or 0.5 for no direction), both (n,).
+class CalibratorState(msgspec.Struct):
+    """All that is known of one step: outcomes by bins of the score, and what followed from them when last fitted.
 
-    `prior` is how many outcomes of a coin each bin is mixed with: no confidence without evidence. O(n log n).
+    `early`: pairs of score and hit until there are enough to say where bins lie. A bin holds up to and with its edge;
+    the last one has none.
     """
-    if not len(scores):
-        return Calibration()
-    from scipy.optimize import isotonic_regression  # noqa: PLC0415  half a second that only fitting should pay
 
-    order = np.argsort(scores, kind="stable")
-    parts = [part for part in np.array_split(order, BINS) if len(part)]
-    counts = np.array([len(part) for part in parts], dtype=np.float64)
-    means = np.array([hits[part].sum() for part in parts]) + prior * 0.5
-    fitted = isotonic_regression(means / (counts + prior), weights=counts + prior).x
-    edges = [float(scores[part[-1]]) for part in parts]
-    # Bins that touch at the same score are one.
-    keep = [place for place, edge in enumerate(edges) if place + 1 == len(edges) or edge < edges[place + 1]]
-    levels = [float(np.clip(fitted[place], 0.0, 1.0)) for place in keep]
-    return Calibration(tuple(edges[place] for place in keep[:-1]), tuple(levels))
+    early: list[tuple[float, float]] = []
+    edges: list[float] = []
+    counts: list[float] = []
+    hits: list[float] = []
+    taken: int = 0
+    fitted: Calibration = Calibration()
 
 
-class PrequentialSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many outcomes count, and after how many new ones it is fitted anew."""
+class Calibrator:
+    """Confidence that is learned one matured outcome at a time. Fitted anew every 25 outcomes; O(bins) then."""
 
-    window: Annotated[int, Meta(ge=BINS)] = 10_000
-    every: Annotated[int, Meta(ge=1)] = 250
+    def __init__(self, state: CalibratorState | None = None) -> None:
+        """Start with the confidence of a coin, or go on from a state."""
+        self.state = state or CalibratorState()
+
+    def confidence(self, score: float) -> float:
+        """Probability that a forecast of this score, |value| / volatility, has the right direction."""
+        return self.state.fitted.probability(score)
+
+    def mature(self, score: float, hit: float) -> None:
+        """Take an outcome: whether (1, 0, or 0.5 for no direction) a forecast of this score was right."""
+        state = self.state
+        state.taken += 1
+        if state.edges:
+            place = bisect.bisect_left(state.edges, score)
+            state.counts[place] += 1.0
+            state.hits[place] += hit
+            if sum(state.counts) > FORGETTING:  # the last outcomes count most
+                state.counts = [count / 2 for count in state.counts]
+                state.hits = [one / 2 for one in state.hits]
+        else:
+            state.early.append((score, hit))
+            if len(state.early) == EARLY:
+                self._bin()
+        if state.taken % EVERY == 0 and state.edges:
+            state.fitted = isotonic(state.edges, state.counts, state.hits)
+
+    def _bin(self) -> None:
+        state = self.state
+        scores = sorted(score for score, _ in state.early)
+        edges = sorted({scores[len(scores) * part // BINS - 1] for part in range(1, BINS)})
+        state.edges, state.counts, state.hits = edges, [0.0] * (len(edges) + 1), [0.0] * (len(edges) + 1)
+        for score, hit in state.early:
+            place = bisect.bisect_left(edges, score)
+            state.counts[place] += 1.0
+            state.hits[place] += hit
+        state.early = []
 
 
-def confidences(
-    values: FloatArray,
-    outcomes: FloatArray,
-    volatility: FloatArray,
-    delay: int,
-    settings: PrequentialSettings | None = None,
-) -> FloatArray:
-    """Confidence in each forecast of one step in order of time, (n,); outcome i is known before forecast i + delay.
-
-    `volatility` is that of past errors when the forecast was made.
-    """
-    settings = settings or PrequentialSettings()
-    scores = abs(values) / np.where(volatility > 0, volatility, 1.0)
-    hits = direction_hits(values, outcomes)
-    known = np.isfinite(outcomes)
-    answers = np.full(len(values), 0.5)
-    for start in range(0, len(values), settings.every):
-        seen = slice(max(0, start - delay + 1 - settings.window), max(0, start - delay + 1))
-        fitted = calibrate(scores[seen][known[seen]], hits[seen][known[seen]])
-        stop = start + settings.every
-        answers[start:stop] = fitted.probabilities_of(scores[start:stop])
-    answers[values == 0] = 0.5
-    return answers
+def isotonic(edges: list[float], counts: list[float], hits: list[float]) -> Calibration:
+    """Rising levels by pooling adjacent violators; each bin is mixed with `PRIOR` outcomes of a coin."""
+    levels: list[tuple[float, float, int]] = []  # mean, weight, bins
+    for count, hit in zip(counts, hits, strict=True):
+        mean, weight, bins = (hit + PRIOR / 2) / (count + PRIOR), count + PRIOR, 1
+        while levels and levels[-1][0] >= mean:
+            before, much, many = levels.pop()
+            mean = (before * much + mean * weight) / (much + weight)
+            weight, bins = weight + much, bins + many
+        levels.append((mean, weight, bins))
+    ends, place = [], 0
+    for _, _, bins in levels[:-1]:
+        place += bins
+        ends.append(edges[place - 1])
+    return Calibration(tuple(ends), tuple(min(1.0, max(0.0, mean)) for mean, _, _ in levels))
 
 
 def direction_hits(values: FloatArray, outcomes: FloatArray) -> FloatArray:

@@ -8,14 +8,13 @@ ones. One instance a step; an outcome is taken when it is known, not before.
 
 import bisect
 import math
-from collections import deque
 from typing import Annotated
 
 import msgspec
 import numpy as np
 from msgspec import Meta
 
-from evenhand.training.examples import FloatArray
+NORMAL_90 = 1.6448536269514722  # standard deviations of a Normal, either side of its mean, that hold 90 %
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -39,63 +38,63 @@ class ConformalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     span: Annotated[int, Meta(ge=2)] = 48
 
 
+class ConformalState(msgspec.Struct):
+    """All that an interval knows, to be written as JSON and restored: the newest scores, the oldest first."""
+
+    miss: float
+    scores: list[float] = []
+    square: float | None = None
+
+
 class AdaptiveInterval:
     """Intervals for the forecasts of one step."""
 
-    def __init__(self, settings: ConformalSettings | None = None) -> None:
-        """Start without scores: the first intervals are infinite."""
+    def __init__(self, settings: ConformalSettings | None = None, state: ConformalState | None = None) -> None:
+        """Start without scores: the first intervals are infinite. Or go on from a state."""
         self.settings = settings or ConformalSettings()
-        self.miss = self.settings.miss
-        self._scores: deque[float] = deque()
-        self._sorted: list[float] = []
-        self._square: float | None = None
+        self.state = state or ConformalState(self.settings.miss)
+        self._sorted = sorted(self.state.scores)
 
     @property
     def volatility(self) -> float:
         """Root of the exponentially weighted squared error of past forecasts, 1 before there is any."""
-        return math.sqrt(self._square) if self._square else 1.0
+        return math.sqrt(self.state.square) if self.state.square else 1.0
 
-    def issue(self, value: float) -> Issued:
-        """Return the interval for a forecast that is made now. O(1)."""
-        return Issued(value, self._quantile() * self.volatility, self.volatility)
+    def issue(self, value: float, volatility: float | None = None) -> Issued:
+        """Return the interval for a forecast that is made now, at a volatility that the caller may know. O(1)."""
+        spread = self.volatility if volatility is None else volatility
+        return Issued(value, self.quantile() * spread, spread)
 
-    def _quantile(self) -> float:
+    def quantile(self) -> float:
         """Return the score that `miss` of all scores exceed, with the finite-sample correction."""
-        if self.miss <= 0 or not self._sorted:
+        if self.state.miss <= 0 or not self._sorted:
             return math.inf
-        if self.miss >= 1:
+        if self.state.miss >= 1:
             return 0.0
-        rank = math.ceil((len(self._sorted) + 1) * (1 - self.miss))
+        rank = math.ceil((len(self._sorted) + 1) * (1 - self.state.miss))
         return self._sorted[rank - 1] if rank <= len(self._sorted) else math.inf
+
+    def finite_quantile(self) -> float:
+        """Return `quantile` as a number that can be sent: between the least score and twice the greatest."""
+        if not self._sorted:
+            return NORMAL_90
+        least, most = max(self._sorted[0], np.finfo(np.float64).tiny), max(2 * self._sorted[-1], 1e-9)
+        return min(max(self.quantile(), least), most)
 
     def mature(self, issued: Issued, outcome: float) -> bool:
         """Take the outcome of a forecast and return whether its interval held. O(log window)."""
-        held = issued.holds(outcome)
-        self.miss += self.settings.gamma * (self.settings.miss - (not held))
+        state, held = self.state, issued.holds(outcome)
+        state.miss += self.settings.gamma * (self.settings.miss - (not held))
         error = abs(outcome - issued.value)
-        score = error / issued.volatility
-        self._scores.append(score)
+        score = float(f"{error / issued.volatility:.6g}")  # as much as a quantile needs, and short when written
+        state.scores.append(score)
         bisect.insort(self._sorted, score)
-        if len(self._scores) > self.settings.window:
-            oldest = self._scores.popleft()
+        if len(state.scores) > self.settings.window:
+            oldest = state.scores.pop(0)
             del self._sorted[bisect.bisect_left(self._sorted, oldest)]
         weight = 2.0 / (self.settings.span + 1.0)
-        self._square = error**2 if self._square is None else weight * error**2 + (1 - weight) * self._square
+        state.square = error**2 if state.square is None else weight * error**2 + (1 - weight) * state.square
         return held
-
-
-def intervals(
-    values: FloatArray, outcomes: FloatArray, delay: int, settings: ConformalSettings | None = None
-) -> tuple[FloatArray, FloatArray]:
-    """Bounds of the forecasts of one step in order of time, (n,) each; outcome i is known before forecast i + delay."""
-    adaptive = AdaptiveInterval(settings)
-    issued: list[Issued] = []
-    for place, value in enumerate(values.tolist()):
-        if place >= delay and math.isfinite(outcomes[place - delay]):
-            adaptive.mature(issued[place - delay], float(outcomes[place - delay]))
-        issued.append(adaptive.issue(value))
-    reach = np.array([each.reach for each in issued])
-    return values - reach, values + reach
 
 
 def error_bound(settings: ConformalSettings, count: int, delay: int = 1) -> float:

@@ -6,10 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from evenhand.errors import InvalidConfiguration
-from evenhand.training.calibration import confidences
-from evenhand.training.conformal import AdaptiveInterval, Issued
 from evenhand.training.ensemble import equal, mix, with_random_walk
-from evenhand.training.examples import Examples, FloatArray, IntArray
+from evenhand.training.examples import Examples, IntArray
+from evenhand.training.rating import rate
 from evenhand.training.scores import Answers, Scores, ScoreSettings, score
 from evenhand.training.walk_forward import Walk
 
@@ -59,19 +58,6 @@ def contest(
             others = {other: forecast for other, forecast in sorted(against.items()) if other != name}
             places.append(Place(name, answers, score(answers, others, outcomes, step, settings)))
     return places
-
-
-def rate(values: FloatArray, outcomes: FloatArray, delay: int) -> Answers:
-    """Give the forecasts of one step, in order of time, the intervals and the confidence that were due then."""
-    adaptive = AdaptiveInterval()
-    issued: list[Issued] = []
-    for place, value in enumerate(values.tolist()):
-        if place >= delay and np.isfinite(outcomes[place - delay]):
-            adaptive.mature(issued[place - delay], float(outcomes[place - delay]))
-        issued.append(adaptive.issue(value))
-    reach = np.array([each.reach for each in issued])
-    volatility = np.array([each.volatility for each in issued])
-    return Answers(values, values - reach, values + reach, confidences(values, outcomes, volatility, delay))
 
 
 def _rows(walks: Mapping[str, Walk]) -> IntArray:

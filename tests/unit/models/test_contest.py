@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from evenhand.errors import InvalidConfiguration
-from evenhand.training.contest import ENSEMBLE, Place, as_markdown, contest, rate
+from evenhand.training.contest import ENSEMBLE, Place, as_markdown, contest
 from evenhand.training.examples import Examples
+from evenhand.training.rating import rate
 from evenhand.training.walk_forward import Walk, WalkForward, walk
 from models.candle_files import read_candles
 from models.config import read_models_config

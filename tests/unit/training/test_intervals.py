@@ -2,19 +2,17 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import isotonic_regression
 
-from evenhand.training.calibration import (
-    PrequentialSettings,
-    calibrate,
-    calibration_error,
-    confidences,
-    direction_hits,
-)
-from evenhand.training.conformal import AdaptiveInterval, ConformalSettings, Issued, error_bound, intervals
+from evenhand.training.calibration import BINS, PRIOR, Calibrator, calibration_error, direction_hits, isotonic
+from evenhand.training.conformal import AdaptiveInterval, ConformalSettings, Issued, error_bound
+from evenhand.training.examples import FloatArray
+from evenhand.training.rating import Rating, RatingState, rate
 
 
 @settings(deadline=None, max_examples=60)
@@ -44,8 +42,9 @@ def test_coverage_holds_every_month_when_volatility_and_tails_change() -> None:
     hours = 24 * 365 * 2
     volatility = np.exp(1.2 * np.sin(np.arange(hours) / 700) + np.cumsum(random.normal(size=hours)) * 0.01)
     outcomes = random.standard_t(4, size=hours) * volatility
-    low, high = intervals(np.zeros(hours), outcomes, delay=7)
-    held = ((outcomes >= low) & (outcomes <= high))[720:]
+    answers = rate(np.zeros(hours), outcomes, delay=7)
+    assert answers.low is not None
+    held = (abs(outcomes) <= -answers.low)[720:]
     months = [held[start : start + 720].mean() for start in range(0, len(held) - 719, 720)]
     years = [held[start : start + 8000].mean() for start in range(0, len(held) - 7999, 8000)]
     assert all(0.86 <= month <= 0.94 for month in months)
@@ -54,18 +53,51 @@ def test_coverage_holds_every_month_when_volatility_and_tails_change() -> None:
 
 def test_an_interval_knows_only_outcomes_that_have_matured() -> None:
     outcomes = np.random.default_rng(1).normal(size=300)
-    low, _ = intervals(np.zeros(300), outcomes, delay=10)
+    low = rate(np.zeros(300), outcomes, delay=10).low
     outcomes[200:] *= 100
-    again, _ = intervals(np.zeros(300), outcomes, delay=10)
+    again = rate(np.zeros(300), outcomes, delay=10).low
+    assert low is not None
+    assert again is not None
     assert (low[:210] == again[:210]).all()
     assert (low[210:] != again[210:]).any()
 
 
 def test_intervals_are_narrow_in_calm_times_and_infinite_without_evidence() -> None:
     outcomes = np.random.default_rng(2).normal(size=4000) * np.where(np.arange(4000) < 2000, 1.0, 0.01)
-    low, high = intervals(np.zeros(4000), outcomes, delay=1)
-    assert np.isinf(high[0])
-    assert np.median((high - low)[3000:]) < 0.02 * np.median((high - low)[1000:2000])
+    answers = rate(np.zeros(4000), outcomes, delay=1)
+    assert answers.low is not None
+    assert answers.high is not None
+    wide = answers.high - answers.low
+    assert np.isinf(wide[0])
+    assert np.median(wide[3000:]) < 0.02 * np.median(wide[1000:2000])
+    assert 0 < AdaptiveInterval().finite_quantile() < 2
+
+
+def test_volatility_that_is_known_beforehand_makes_intervals_fit_the_moment() -> None:
+    random = np.random.default_rng(7)
+    volatility = np.exp(random.normal(size=6000))  # as wild as it is new: past errors say nothing
+    outcomes = random.normal(size=6000) * volatility
+    answers = rate(np.zeros(6000), outcomes, 1, volatility)
+    assert answers.low is not None
+    wild = np.arange(6000)[1000:][volatility[1000:] > 2]
+    assert (abs(outcomes[wild]) <= -answers.low[wild]).mean() == pytest.approx(0.9, abs=0.03)
+
+
+def test_a_rating_goes_on_from_its_state_as_if_nothing_had_been() -> None:
+    random = np.random.default_rng(8)
+    values, outcomes = random.normal(size=(2, 1600))
+    whole, parted = Rating(), Rating()
+    rate(values, outcomes, 1, None, whole)
+    for part in (slice(0, 700), slice(700, 1600)):
+        parted = Rating(msgspec.json.decode(msgspec.json.encode(parted.state), type=RatingState))
+        rate(values[part], outcomes[part], 1, None, parted)
+    assert msgspec.json.encode(parted.state) == msgspec.json.encode(whole.state)
+
+
+def confidences(values: FloatArray, outcomes: FloatArray, volatility: FloatArray, delay: int) -> FloatArray:
+    confidence = rate(values, outcomes, delay, volatility).confidence
+    assert confidence is not None
+    return confidence
 
 
 def test_confidence_is_the_share_of_right_directions() -> None:
@@ -91,23 +123,37 @@ def test_confidence_in_a_coin_stays_that_of_a_coin() -> None:
 def test_confidence_knows_only_outcomes_that_have_matured() -> None:
     random = np.random.default_rng(6)
     values, outcomes = random.normal(size=(2, 2000))
-    every = PrequentialSettings(every=50)
-    before = confidences(values, outcomes, np.ones(2000), 20, every)
+    before = confidences(values, outcomes, np.ones(2000), 20)
     outcomes[1000:] = values[1000:]
-    after = confidences(values, outcomes, np.ones(2000), 20, every)
+    after = confidences(values, outcomes, np.ones(2000), 20)
     changed = np.flatnonzero(before != after)
     assert 1020 <= changed[0] < 1100
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.lists(st.tuples(st.floats(0, 5), st.sampled_from([0.0, 0.5, 1.0])), max_size=300))
-def test_more_score_is_never_less_confidence(pairs: list[tuple[float, float]]) -> None:
-    scores = np.array([score for score, _ in pairs])
-    fitted = calibrate(scores, np.array([hit for _, hit in pairs]))
-    grid = np.linspace(0, 6, 50)
-    assert (np.diff(fitted.probabilities_of(grid)) >= 0).all()
-    assert [fitted.probability(one) for one in grid.tolist()] == fitted.probabilities_of(grid).tolist()
-    assert all(0 <= one <= 1 for one in fitted.probabilities)
+@given(st.lists(st.tuples(st.integers(1, 60), st.integers(0, 60)), min_size=1, max_size=BINS))
+def test_levels_are_those_of_isotonic_regression(bins: list[tuple[int, int]]) -> None:
+    counts = [float(count) for count, _ in bins]
+    hits = [float(min(count, hit)) for count, hit in bins]
+    edges = [float(place) for place in range(len(bins) - 1)]
+    fitted = isotonic(edges, counts, hits)
+    mixed = np.array(counts) + PRIOR
+    expected: FloatArray = isotonic_regression((np.array(hits) + PRIOR / 2) / mixed, weights=mixed).x
+    np.testing.assert_allclose(
+        fitted.probabilities_of(np.arange(float(len(bins))) - 0.5), np.asarray(expected, float), rtol=1e-12
+    )
+    assert [fitted.probability(edge) for edge in edges] == fitted.probabilities_of(np.array(edges)).tolist()
+
+
+def test_the_last_outcomes_count_most() -> None:
+    calibrator = Calibrator()
+    for place in range(60_000):
+        calibrator.mature(place % 7, float(place >= 30_000))  # it was always wrong, and is always right
+    assert min(calibrator.state.fitted.probabilities) > 0.7
+    always = Calibrator()
+    for _ in range(1000):
+        always.mature(1.0, 1.0)
+    assert always.confidence(1.0) > 0.9
 
 
 def test_calibration_error_of_known_cases() -> None:
