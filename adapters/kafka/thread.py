@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 
+from adapters.kafka.closing import stop_consumer
 from adapters.kafka.gapless import make_consumer
 
 if TYPE_CHECKING:
@@ -55,6 +56,12 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         """Start the consumer, and the heart beside its heartbeats."""
         await super().on_start()
         self.add_future(self.app.heart.beat())
+
+    async def on_thread_stop(self) -> None:
+        """Stop the consumer, even while its group waits for somebody else."""
+        await super(driver.AIOKafkaConsumerThread, self).on_thread_stop()  # the queue of method calls
+        if self._consumer is not None:
+            await stop_consumer(self._consumer)
 
     async def run_here(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on this thread's loop, and wait for it on the caller's."""

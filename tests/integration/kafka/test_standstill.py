@@ -1,5 +1,6 @@
 """Workers that would stand still, or start wrongly, end themselves and say why."""
 
+import asyncio
 import functools
 import os
 import re
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from adapters.errors import DependencyUnavailable
 from adapters.kafka.ending import FAILED, NOT_CONSUMING
 from adapters.kafka.rebuild import WorkersRun, rebuild_state
 from adapters.kafka.settings import KafkaSettings
+from adapters.kafka.topics import admin
 from evenhand import topics as t
 from tests.integration.kafka.cluster import Cluster, Observer, cluster, produce_pairs
 
@@ -88,3 +91,32 @@ async def test_a_damaged_state_is_built_again(settings: KafkaSettings, var: Path
         running.start()
         assert await observer.complete(expected, running) == RIGHT, running.logs()
         assert observer.outcome.records > len(expected), "the first pairs came again, with the same bytes"
+
+
+async def members(settings: KafkaSettings, group: str) -> tuple[str, int]:
+    """The state of a group, and how many members it knows."""
+    try:
+        async with admin(settings) as client:
+            described = (await client.describe_consumer_groups([group]))[0].groups[0]
+    except DependencyUnavailable:  # the first group of a broker takes it a while
+        return "", 0
+    return described[2], len(described[5])
+
+
+@pytest.mark.kafka
+@pytest.mark.skipif("KAFKA_HOME" not in os.environ, reason="KAFKA_HOME is not set: the embedded one waits for nobody")
+async def test_a_worker_stops_while_its_group_waits_for_another(settings: KafkaSettings, var: Path) -> None:
+    patient = {"EVENHAND_SESSION_TIMEOUT_S": "28", "EVENHAND_REBALANCE_TIMEOUT_S": "30"}
+    group = settings.topic_prefix + "probe"
+    async with cluster(settings, var) as running:
+        frozen = running.start(**patient)
+        async with asyncio.timeout(60):
+            while await members(settings, group) != ("Stable", 1):
+                await asyncio.sleep(0.1)
+            frozen.kill(signal.SIGSTOP)
+            joining = running.start(**patient)
+            while await members(settings, group) != ("PreparingRebalance", 2):
+                await asyncio.sleep(0.1)
+        joining.kill(signal.SIGTERM)
+        assert await joining.ended(15) == 0, joining.text
+        assert (await members(settings, group))[1] == 1, "it has left"
