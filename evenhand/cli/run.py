@@ -16,6 +16,7 @@ from evenhand.cli import (
     exits,
     experiment,
     health,
+    judge,
     models,
     produce,
     status,
@@ -26,7 +27,7 @@ from evenhand.cli import (
 )
 from evenhand.cli.output import be_quiet, complain
 
-GROUPS = (up, status, doctor, worker, health, topics, produce, tail, experiment, models, config, dead_letters)
+GROUPS = (up, status, doctor, worker, health, topics, produce, tail, experiment, judge, models, config, dead_letters)
 MORE = ("demo", "replay", "train")  # registered where they are there
 
 app = typer.Typer(

@@ -128,15 +128,21 @@ def _looks(design: Design, x: Floats, truth: float, scale: float, overconfident:
     mean = total / n
     plain = np.sqrt(np.maximum(squares - n * mean * mean, 0.0) / np.maximum(n - 1.0, 1.0))
     sd = scale * plain
-    is_end = n >= np.maximum(planned_size(design, sd), design.minimum)
-    is_past = np.zeros(x.shape, np.bool_)
-    is_past[:, 1:] = np.maximum.accumulate(is_end, axis=1)[:, :-1]
-    half = half_width(design, n, sd, is_past_end=is_past)
+    half = boundary(design, np.broadcast_to(n, x.shape), sd)
     rejects = np.abs(mean + truth) > half
     naive = (np.abs(mean + truth) * np.sqrt(n) * overconfident > NAIVE_Z * plain) & (n >= 10)
     hit = rejects.any(axis=1)
     ends = np.where(hit, rejects.argmax(axis=1) + 1, x.shape[1])
     return hit, naive.any(axis=1), (np.abs(mean) <= half).all(axis=1), ends
+
+
+def boundary(design: Design, n: Floats, sd: Floats) -> Floats:
+    """Half widths at every look of each row, shape (runs, looks), the planned end as each row itself finds it."""
+    is_end = n >= np.maximum(planned_size(design, sd), design.minimum)
+    is_past = np.zeros(n.shape, np.bool_)
+    is_past[:, 1:] = np.maximum.accumulate(is_end, axis=1)[:, :-1]
+    with np.errstate(invalid="ignore", divide="ignore"):  # where nothing differs yet: NaN, which nothing exceeds
+        return np.asarray(half_width(design, n, sd, is_past_end=is_past))
 
 
 def table(runs: int, seed: int, names: "list[str] | None" = None) -> list[dict[str, Any]]:
