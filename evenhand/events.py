@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from evenhand.alerts.policy import AlertPolicy
 from evenhand.experiments.experiment import Experiment
 from evenhand.monitoring import Monitoring
 
@@ -97,7 +98,10 @@ class Served(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 
 
 class CommandGiven(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """Somebody's wish about a model: apply a configuration, start or stop an experiment, approve, silence, ..."""
+    """Somebody's wish about a model: apply a configuration, start or stop an experiment, approve, silence, ...
+
+    `subject` is what it is about: an experiment, an incident. A silence has the labels that it `matches`, and an end.
+    """
 
     model: Model
     command: Literal[
@@ -109,6 +113,8 @@ class CommandGiven(Event, frozen=True, kw_only=True, omit_defaults=True):
     experiment: Experiment | None = None
     subject: Text | None = None
     digest: Text | None = None
+    matches: dict[str, str] | None = None
+    until: Time | None = None
 
 
 # In band: ticks and controls
@@ -256,11 +262,18 @@ class CoMoments(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Phase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Requests under one control: its weights, and by variant how many were served and how many of them matured."""
+    """Units under one control: its weights, and by variant how many were served and how many of them matured.
+
+    `due` are those whose wait for an outcome is over, `returned` those of them whose outcome came in time. `crossed`
+    counts units that several variants answered under this control, which no split does.
+    """
 
     weights: dict[str, int]
     served: dict[str, int] = {}
     matured: dict[str, int] = {}
+    due: dict[str, int] = {}
+    returned: dict[str, int] = {}
+    crossed: int = 0
 
 
 class VariantEvidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -324,7 +337,8 @@ class EpochMeasured(Event, frozen=True, kw_only=True, omit_defaults=True):
 
     `subject` names the model and the policy under which they were measured, `champion` the version that served.
     `inputs` are rows of the requests' features, in the policy's order: those of the least hashes, so that the samples
-    of all partitions together are the sample of one.
+    of all partitions together are the sample of one. With `is_alone`, no other partition measures the subject (readings
+    of a host, which are of no served model), and epochs without any are not reported.
     """
 
     model: Model
@@ -338,6 +352,7 @@ class EpochMeasured(Event, frozen=True, kw_only=True, omit_defaults=True):
     inputs: tuple[SampledRow, ...] = ()
     versions: dict[str, VersionMeasured] = {}
     late: int = 0
+    is_alone: bool = False
     digest: str = ""
 
 
@@ -352,12 +367,65 @@ class MetricReported(Event, frozen=True, kw_only=True, omit_defaults=True):
     counts: dict[str, int] = {}
 
 
+class Level(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One objective after an epoch: what the epoch counted, and how fast its error budget is spent.
+
+    `state` is of the epoch, `burn` of the windows: no data is a state of both. `spent` is the share of the budget of
+    `window_days` that is used up, `rate` how many times too fast, `probability` of that where few events say so.
+    """
+
+    state: Literal["met", "violated", "no_data"]
+    burn: Literal["ok", "burning", "no_data"]
+    good: int = 0
+    bad: int = 0
+    severity: Literal["page", "ticket"] | None = None
+    rate: float | None = None
+    factor: float | None = None
+    probability: float | None = None
+    spent: float | None = None
+
+
+class ServiceLevelReported(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A model's service levels after an epoch, over all its partitions and versions that served.
+
+    `values` are of the epoch, none where nothing was measured; `windows` of longer ones that rules ask for, by their
+    seconds. `alerts` is what holds from here on; it comes with the first report under it.
+    """
+
+    model: Model
+    subject: Text
+    epoch: int
+    epoch_s: int
+    values: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    windows: dict[str, dict[str, float]] = {}
+    levels: dict[str, Level] = {}
+    alerts: AlertPolicy | None = None
+    evidence_digest: str = ""
+
+
+class ComplianceReported(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether an objective was met in a day or month (UTC) that is over: `fraction` of good against `target`."""
+
+    model: Model
+    objective: Text
+    per: Literal["day", "month"]
+    period: Text
+    good: int
+    bad: int
+    fraction: float
+    target: float
+    met: bool
+
+
 class VariantPosterior(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What is known of a challenger against the champion; differences in the unit of the success metric.
 
     `mean_difference` and all beside it are of the posterior, shrunken by its prior, and inform. `observed_difference`
     and `confidence_sequence` are of the sequential test: that one is valid at every look, and it alone stops.
     `clusters` counts blocks where the experiment has them, and so does `planned_clusters`, the planned end.
+    `missing_fraction` of the outcomes that were due never came; with those at their worst the upper end of the
+    confidence sequence is `worst_case_difference`.
     """
 
     clusters: int
@@ -377,6 +445,8 @@ class VariantPosterior(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     confidence_sequence: tuple[float, float] | None = None
     planned_clusters: int | None = None
     guardrails: dict[str, str] = {}
+    missing_fraction: float | None = None
+    worst_case_difference: float | None = None
 
 
 class PosteriorUpdated(Event, frozen=True, kw_only=True, omit_defaults=True):
@@ -492,6 +562,18 @@ class AlertFired(Alert, frozen=True, kw_only=True, omit_defaults=True, tag=True)
 
 class AlertResolved(Alert, frozen=True, kw_only=True, omit_defaults=True, tag=True):
     """An alert ended."""
+
+
+class AlertRouted(Alert, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+    """An alert that channels are to be told of: why now, of which incident, and whom.
+
+    Its `id` is the idempotency key of every delivery. `causes` are all alerts of the incident that fire.
+    """
+
+    channels: tuple[str, ...]
+    why: Literal["told", "repeated", "resolved"]
+    incident: Text
+    causes: tuple[str, ...] = ()
 
 
 class RetrainingRequested(Event, frozen=True, kw_only=True, omit_defaults=True):

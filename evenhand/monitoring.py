@@ -5,6 +5,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from evenhand.alerts.policy import AlertPolicy
+from evenhand.slo.objective import Objective
+
 Watched = Literal["inputs", "predictions", "losses"]
 Rate = Annotated[float, Meta(gt=0, le=1_000_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -45,3 +48,5 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sample_rows: Annotated[int, Meta(ge=16, le=4096)] = 512
     loss: Name = "squared_error"
     drift: DriftRule | None = None
+    objectives: tuple[Objective, ...] = ()
+    alerts: AlertPolicy | None = None

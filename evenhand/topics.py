@@ -22,8 +22,10 @@ REPORTS = "reports.v1"
 POSTERIORS = "posteriors.v1"
 DECISIONS = "decisions.v1"
 DRIFT_SIGNALS = "drift-signals.v1"
+SERVICE_LEVELS = "service-levels.v1"
 ROLLOUTS = "rollouts.v1"
 ALERTS = "alerts.v1"
+NOTIFICATIONS = "notifications.v1"
 RETRAINING_REQUESTS = "retraining-requests.v1"
 MODELS = "models.v1"
 DEAD_LETTERS = "dead-letters.v1"
@@ -62,7 +64,8 @@ _ALL = (
         read_by=("intake",), ticks=True, description="Guardrail and business metrics.",
     ),
     Topic(
-        name=COMMANDS, events=(e.CommandGiven,), key="model", written_by=("CLI", *USERS), read_by=("control",),
+        name=COMMANDS, events=(e.CommandGiven,), key="model", written_by=("CLI", *USERS),
+        read_by=("control", "alerting"),
         retention_ms=FOR_EVER, description="Who wished what about a model, and when.",
     ),
     Topic(
@@ -87,10 +90,11 @@ _ALL = (
     ),
     Topic(
         name=MEASUREMENTS, events=(e.EpochMeasured,), key="model", written_by=("measurement",),
-        read_by=("reports", "drift"), description="One partition's measurements of one model and epoch.",
+        read_by=("reports", "drift", "slo"), description="One partition's measurements of one model and epoch.",
     ),
     Topic(
         name=REPORTS, events=(e.MetricReported,), key="model", written_by=("reports", "drift"),
+        read_by=("slo", "alerting"),
         description="Merged metrics.",
     ),
     Topic(
@@ -98,12 +102,16 @@ _ALL = (
         description="What is believed of each variant.",
     ),
     Topic(
-        name=DECISIONS, events=(e.DecisionMade,), key="model", written_by=("posterior",), read_by=("control",),
-        retention_ms=FOR_EVER, description="What was decided, and why.",
+        name=DECISIONS, events=(e.DecisionMade,), key="model", written_by=("posterior",),
+        read_by=("control", "alerting"), retention_ms=FOR_EVER, description="What was decided, and why.",
     ),
     Topic(
         name=DRIFT_SIGNALS, events=(e.DriftDetected, e.DriftCleared), key="model", written_by=("drift",),
-        description="Drift detectors' alarms.",
+        read_by=("alerting",), description="Drift detectors' alarms.",
+    ),
+    Topic(
+        name=SERVICE_LEVELS, events=(e.ServiceLevelReported, e.ComplianceReported), key="model", written_by=("slo",),
+        read_by=("alerting",), description="Objectives, error budgets and burn rates, epoch by epoch; compliance.",
     ),
     Topic(
         name=ROLLOUTS, events=(e.RolloutChanged,), key="model", written_by=("rollout",), retention_ms=FOR_EVER,
@@ -114,6 +122,10 @@ _ALL = (
         description="Alerts in Alertmanager's shape.",
     ),
     Topic(
+        name=NOTIFICATIONS, events=(e.AlertRouted,), key="model", written_by=("alerting",), read_by=("notifier",),
+        description="Alerts that channels are to be told of.",
+    ),
+    Topic(
         name=RETRAINING_REQUESTS, events=(e.RetrainingRequested,), key="model", written_by=("retraining",),
         description="Models to be trained again.",
     ),
@@ -122,7 +134,7 @@ _ALL = (
         retention_ms=FOR_EVER, description="Versions that exist.",
     ),
     Topic(
-        name=DEAD_LETTERS, events=(e.DeadLettered,), written_by=("assignment", "intake", "control"),
+        name=DEAD_LETTERS, events=(e.DeadLettered,), written_by=("assignment", "intake", "control", "notifier"),
         description="Records that could not be taken, each with its reason.",
     ),
 )  # fmt: skip

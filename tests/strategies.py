@@ -19,11 +19,16 @@ def values(kind: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901, PLR0912
             return values(kind.type)
         case inspect.NoneType():
             return st.none()
+        case inspect.BoolType():
+            return st.booleans()
         case inspect.IntType():
             return st.integers(-SAFE if kind.ge is None else kind.ge, SAFE if kind.le is None else kind.le)
         case inspect.FloatType():
             low = kind.ge if kind.ge is not None else kind.gt
-            return st.floats(low, kind.le, allow_nan=False, allow_infinity=False, exclude_min=kind.gt is not None)
+            return st.floats(
+                low, kind.le if kind.lt is None else kind.lt, allow_nan=False, allow_infinity=False,
+                exclude_min=kind.gt is not None, exclude_max=kind.lt is not None,
+            )  # fmt: skip
         case inspect.StrType(pattern=str() as pattern):
             return st.from_regex(pattern, fullmatch=True).filter(lambda text: len(text) <= (kind.max_length or SAFE))
         case inspect.StrType():

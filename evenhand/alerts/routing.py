@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from evenhand.alerts.incident import Incident
+from evenhand.alerts.policy import Inhibition
 from evenhand.alerts.rule import AlertRule
 from evenhand.events import AlertFired, AlertResolved
 
@@ -23,14 +24,6 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def covers(self, labels: dict[str, str], time_ms: int) -> bool:
         """Whether it holds for these labels at that time."""
         return self.from_ms <= time_ms < self.until_ms and _has(labels, self.matches)
-
-
-class Inhibition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """While an alert with the labels `source` fires, none with `target` and the same values of `equal` is told of."""
-
-    source: Annotated[dict[str, str], Meta(min_length=1)]
-    target: Annotated[dict[str, str], Meta(min_length=1)]
-    equal: tuple[str, ...] = ("model",)
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,7 +11,9 @@ Severity = Literal["info", "warning", "critical"]
 Seconds = Annotated[int, Meta(ge=0)]
 
 
-class AlertRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"for_s": "for"}):
+class AlertRule(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename={"for_s": "for"}
+):
     """Fires where `metric` `comparison` `threshold` has held for `for` seconds of event time.
 
     `no_data` says what an epoch without a value is: it keeps the state, or is a breach. `annotations` should have a

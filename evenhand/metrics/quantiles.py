@@ -62,6 +62,13 @@ class Quantiles(Sketch, frozen=True, kw_only=True):
                 return 2 * math.exp(bucket * _GAMMA) / (math.exp(_GAMMA) + 1)
         raise AssertionError("the last bucket holds the last rank")
 
+    def above(self, bound: float) -> int:
+        """How many values lie in buckets whose representative is above a bound."""
+        return sum(
+            count for bucket, count in self.counts.items()
+            if 2 * math.exp(bucket * _GAMMA) / (math.exp(_GAMMA) + 1) > bound
+        )  # fmt: skip
+
     def named(self, prefix: str, unit: str, shares: Iterable[int] = (50, 95, 99)) -> dict[str, float]:
         """Percentiles under the names of a report."""
         return {f"{prefix}_p{share}_{unit}": self.quantile(share / 100) for share in shares} if self.n else {}

@@ -1,6 +1,6 @@
 """What few events say of a burn rate: a posterior in place of a share of bad ones."""
 
-from scipy.stats import beta
+from scipy.special import betaincc
 
 from evenhand.slo.objective import Objective
 
@@ -19,4 +19,4 @@ def probability_burning(objective: Objective, good: int, bad: int, factor: float
     [False, True]
     """
     b = objective.budget
-    return float(beta.sf(min(1.0, factor * b), _PRIOR * b + bad, _PRIOR * (1 - b) + good))
+    return float(betaincc(_PRIOR * b + bad, _PRIOR * (1 - b) + good, min(1.0, factor * b)))

@@ -11,10 +11,11 @@ State = Literal["met", "violated", "no_data"]
 COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
-class Objective(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`metric` `comparison` `threshold` is to hold in a share `target` of all epochs (or events) of `window_days`.
+class Objective(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`metric` `comparison` `threshold` is to hold in a share `target` of all epochs, or events, of `window_days`.
 
-    `unit` is part of the objective, so that 1 s is never compared with 1000 ms.
+    `unit` is part of the objective, so that 1 s is never compared with 1000 ms. What is counted are epochs with data,
+    or with `of: events` the events of each (indicator.py says of which metrics).
     """
 
     name: Annotated[str, Meta(min_length=1)]
@@ -24,6 +25,7 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     unit: Annotated[str, Meta(min_length=1)]
     target: Annotated[float, Meta(gt=0, lt=1)] = 0.99
     window_days: Annotated[int, Meta(ge=1, le=90)] = 30
+    of: Literal["epochs", "events"] = "epochs"
 
     @property
     def budget(self) -> float:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from evenhand.alerts.alert import AlertState, Transition, observe
 from evenhand.alerts.incident import acknowledge, hear
 from evenhand.alerts.payload import event
-from evenhand.alerts.routing import DeadMansSwitch, Inhibition, Route, Silence, route
+from evenhand.alerts.policy import Inhibition
+from evenhand.alerts.routing import DeadMansSwitch, Route, Silence, route
 from evenhand.alerts.rule import AlertRule
 from evenhand.events import AlertFired, AlertResolved
 
