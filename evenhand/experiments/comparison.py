@@ -9,8 +9,10 @@ from evenhand.experiments.beta import after, is_small, probability_greater
 from evenhand.experiments.evidence import RESPONSE_TIME
 from evenhand.experiments.experiment import Experiment, Guardrail, Rule
 from evenhand.experiments.guardrail import Watched, watch_difference, watch_errors, watch_ratio
+from evenhand.experiments.missing import at_worst
 from evenhand.experiments.posterior import Belief, belief, sceptical_prior
 from evenhand.experiments.sequential import Design, half_width, planned_size
+from evenhand.experiments.srm import missing_fraction
 from evenhand.experiments.standing import Standing
 
 ERROR_RATE = Guardrail(metric="error_rate", margin=2.0)
@@ -40,6 +42,8 @@ class Comparison(msgspec.Struct, frozen=True):
     effect: float
     guardrails: dict[str, Watched]
     posterior: VariantPosterior
+    missing: float
+    at_worst: float | None
 
 
 def designs(rule: Rule, effect: float, challengers: int) -> tuple[Design, Design]:
@@ -90,10 +94,13 @@ def compare(experiment: Experiment, standing: Standing, name: str, challengers: 
     if test is not None:
         found = belief(moments.mean, moments.m2 / (moments.n - 1) / moments.n, sceptical_prior(effect))
     guardrails = _guardrails(experiment, champion, own, challengers)
-    return Comparison(
-        name, moments, own.predictions, found, test, effect, guardrails,
-        _posterior(rule, moments, champion, own, found, test, base, guardrails),
-    )  # fmt: skip
+    missing, worst = missing_fraction(standing.phases.values()), None
+    if test is not None and math.isfinite(test.interval[1]):
+        worst = at_worst(experiment, own.paired.get(experiment.success_metric, moments), test.interval[1], missing)
+    posterior = _posterior(rule, moments, champion, own, found, test, base, guardrails)
+    if missing:
+        posterior = msgspec.structs.replace(posterior, missing_fraction=missing, worst_case_difference=worst)
+    return Comparison(name, moments, own.predictions, found, test, effect, guardrails, posterior, missing, worst)
 
 
 def _guardrails(

@@ -115,6 +115,11 @@ def _against_promotion(experiment: Experiment, standing: Standing, each: Compari
         reasons.append(
             f"choosing it is expected to cost {each.posterior.expected_loss:.3g}, at most {allowed:.3g} is allowed"
         )
+    if each.at_worst is not None and each.at_worst >= 0.0:
+        reasons.append(
+            f"{each.missing:.2%} of the outcomes never came: with those at their worst the difference could be "
+            f"{each.at_worst:+.4g}"
+        )
     reasons += [
         f"guardrail {metric} is not certified safe: {watched.reason}"
         for metric, watched in each.guardrails.items()

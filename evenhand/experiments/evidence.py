@@ -27,6 +27,7 @@ class Pair(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `rank` orders the pairs that contradict each other: the least one counts. `served` is by whom its request was, and
     `control` the digest of what held then; empty but for the first step, so that a request counts once.
+    `predicted_time` is when the prediction was made.
     """
 
     time: int
@@ -36,6 +37,7 @@ class Pair(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rank: tuple[int, str, str, str]
     served: str = ""
     control: str = ""
+    predicted_time: int = 0
 
 
 class Exposure(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -109,6 +111,9 @@ def merge_phases(a: Mapping[str, Phase], b: Mapping[str, Phase]) -> dict[str, Ph
             weights=held.weights,
             served=_added(held.served, phase.served),
             matured=_added(held.matured, phase.matured),
+            due=_added(held.due, phase.due),
+            returned=_added(held.returned, phase.returned),
+            crossed=held.crossed + phase.crossed,
         )  # fmt: skip
     return {digest: merged[digest] for digest in sorted(merged)}
 
@@ -118,20 +123,32 @@ def _added(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, int]:
 
 
 def count_phases(
-    weights: Mapping[str, Mapping[str, int]], exposures: Iterable[Exposure], pairs: Iterable[Pair]
+    weights: Mapping[str, Mapping[str, int]],
+    exposures: Iterable[Exposure],
+    pairs: Iterable[Pair],
+    due: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
+    crossed: Mapping[str, int] | None = None,
 ) -> dict[str, Phase]:
-    """What was served, and what of it matured, under each control whose weights are known."""
+    """What was served, and what of it matured, under each control whose weights are known.
+
+    `due` is what has been waited for long enough, served and returned; `crossed` counts units.
+    """
     served = Counter((each.control, each.variant) for each in exposures)
     matured = Counter((each.control, each.served) for each in pairs)
-    return {
-        digest: Phase(
+    phases = {}
+    for digest, shares in sorted(weights.items()):
+        ended = (due or {}).get(digest, {})
+        phase = Phase(
             weights=dict(shares),
             served={name: served[digest, name] for name in shares if served[digest, name]},
             matured={name: matured[digest, name] for name in shares if matured[digest, name]},
+            due={name: ended[name][0] for name in sorted(ended)},
+            returned={name: ended[name][1] for name in sorted(ended)},
+            crossed=(crossed or {}).get(digest, 0),
         )
-        for digest, shares in sorted(weights.items())
-        if any(served[digest, name] or matured[digest, name] for name in shares)
-    }
+        if phase.served or phase.matured or phase.due or phase.crossed:
+            phases[digest] = phase
+    return phases
 
 
 def _merge_metrics(a: Mapping[str, Moments], b: Mapping[str, Moments]) -> dict[str, Moments]:

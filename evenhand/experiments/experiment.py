@@ -78,7 +78,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     is worse, or when a guardrail is breached. It is stopped for futility when an improvement of half of
     `minimum_detectable_effect` (relative to the champion's loss) has become unlikely, or when the evidence that was
     planned for is all in: `maximum_sample_size` clusters, or as many as a fixed test of that effect with `power`
-    would take. Without `early_stopping_enabled` there is one look, at the planned end; guardrails act at all times.
+    would take. Outcomes that never came are taken at their worst: the greatest loss that the metric can have or,
+    where it has no bound, `missing_deviations` standard deviations more than the mean difference; a promotion that they
+    could overturn is blocked. Without `early_stopping_enabled` there is one look, at the planned end; guardrails act at
+    all times.
 
     The confidences: 1 - `confidence_level` bounds how often a challenger that is no better is promoted, and is the
     level of the intervals. 1 - `early_stopping_confidence` bounds how often one that is no worse is stopped early.
@@ -94,6 +97,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     early_stopping_confidence: Confidence = 0.95
     max_expected_loss: Annotated[float, Meta(gt=0.0)] = 0.001
     guardrails: tuple[Guardrail, ...] = ()
+    missing_deviations: Annotated[float, Meta(ge=0.0)] = 2.0
     minimum_exposures: Annotated[int, Meta(ge=1)] = 100
     max_error_fraction_increase: Fraction = 0.02
 

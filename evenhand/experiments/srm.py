@@ -1,15 +1,22 @@
-"""Sample ratio mismatch, looked at after every event: whether the counts of the arms follow from their weights.
+"""Whether the arms can be compared: sample ratio, attrition, crossings; looked at after every event.
 
 Against multinomial weights p, with a Dirichlet(kappa p) prior over what else they might be, the Bayes factor
 
     E = Gamma(kappa) / Gamma(kappa + n) prod_k Gamma(kappa p_k + n_k) / Gamma(kappa p_k) / prod_k p_k^n_k
 
-is a test martingale (Lindon & Malek, NeurIPS 2022): it exceeds 1 / alpha ever with probability alpha at most. The
-same on matured outcomes finds arms whose outcomes come back less often. Phases multiply, so a ramp is no mismatch.
-What is counted must be drawn independently: units, at their first exposure, and never the requests of one unit.
-Cost: 5 µs a phase; O(looks) in arrays.
+is a test martingale (Lindon & Malek, NeurIPS 2022): it exceeds 1 / alpha ever with probability alpha at most. Phases
+multiply, so a ramp is no mismatch. What is counted must be drawn independently: units, at their first exposure, and
+never the requests of one unit. Four counts are looked at:
+
+- units that were served, against the weights;
+- outcomes that matured, against the weights;
+- outcomes that never came, once the wait for them is over, against what was waited for: differential attrition;
+- units that several variants answered under one set of weights, of all units: a split has none, 1 % is certified.
+
+Cost: 2 µs a phase and count.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,11 +24,13 @@ import numpy as np
 from scipy.special import gammaln
 
 from evenhand.events import Phase
+from evenhand.experiments.guardrail import log_e_above
 
 KAPPA = 100.0
 """How close to the weights an alternative lies: its standard deviation is sqrt(p (1 - p) / 101), 5 points at a half."""
 ALPHA = 0.001
 LOG_ENOUGH = float(-np.log(ALPHA))
+CROSSED = 0.01
 
 
 def log_e(counts: Any, weights: Any, kappa: float = KAPPA) -> Any:
@@ -40,42 +49,70 @@ def log_e(counts: Any, weights: Any, kappa: float = KAPPA) -> Any:
 
 
 def of_phase(weights: Mapping[str, int], counts: Mapping[str, int]) -> float:
-    """Log E of one phase. A count of an arm that has no weight is a mismatch by itself."""
-    if any(count for name, count in counts.items() if not weights.get(name)):
-        return np.inf
-    arms = [name for name, weight in weights.items() if weight]
-    if len(arms) < 2:
+    """Log E of one phase, by plain numbers. A count of an arm that has no weight is a mismatch by itself.
+
+    >>> round(of_phase({"a": 1, "b": 1}, {"a": 30, "b": 70}), 2)
+    3.7
+    """
+    weight, total, log_total, arms = sum(weights.values()), 0, 0.0, 0
+    for name, count in counts.items():
+        if count and not weights.get(name):
+            return math.inf
+        total += count
+    if not total:
         return 0.0
-    return float(log_e([counts.get(name, 0) for name in arms], [weights[name] for name in arms]))
+    for name, share in weights.items():
+        if share:
+            p, n = share / weight, counts.get(name, 0)
+            log_total += math.lgamma(KAPPA * p + n) - math.lgamma(KAPPA * p) - n * math.log(p)
+            arms += 1
+    return math.lgamma(KAPPA) - math.lgamma(KAPPA + total) + log_total if arms > 1 else 0.0
+
+
+def missing(phase: Phase) -> dict[str, int]:
+    """Outcomes that were due under a control, and never came in time, by the variant that was served."""
+    return {name: due - phase.returned.get(name, 0) for name, due in phase.due.items()}
+
+
+def missing_fraction(phases: Iterable[Phase]) -> float:
+    """Of all outcomes that were due, over all variants; 0.0 while none is."""
+    due = lost = 0
+    for phase in phases:
+        due += sum(phase.due.values())
+        lost += sum(missing(phase).values())
+    return lost / due if due else 0.0
 
 
 def mismatch(phases: Iterable[Phase], log_enough: float = LOG_ENOUGH) -> str | None:
-    """What is wrong with the arms' counts, over all phases; None if nothing is certified to be."""
+    """What is wrong with the arms, over all phases; None if nothing is certified to be."""
     held = list(phases)
-    for what, log_total in (
-        ("requests that were served", sum(of_phase(phase.weights, phase.served) for phase in held)),
-        ("outcomes that matured", sum(of_phase(phase.weights, phase.matured) for phase in held)),
-    ):
-        if log_total >= log_enough:
-            return f"the {what} do not follow the weights: {_shown(held, what)} (odds {_odds(log_total)} to 1)"
+    if sum(of_phase(phase.weights, phase.served) for phase in held) >= log_enough:
+        return _said("requests that were served do not follow the weights", held, "weights", "served")
+    if sum(of_phase(phase.weights, phase.matured) for phase in held) >= log_enough:
+        return _said("outcomes that matured do not follow the weights", held, "weights", "matured")
+    if sum(of_phase(phase.due, missing(phase)) for phase in held) >= log_enough:
+        return _said("outcomes that never came differ by the variant that was served", held, "due", "")
+    crossed, units = sum(phase.crossed for phase in held), sum(sum(phase.served.values()) for phase in held)
+    if crossed and log_e_above(crossed, max(units, crossed), CROSSED) >= log_enough:
+        return f"{crossed} of {units} units were answered by several variants under one control: the split is not kept"
     return None
 
 
-def _shown(phases: list[Phase], what: str) -> str:
-    parts = []
+def _said(what: str, phases: list[Phase], expected: str, counted: str) -> str:
+    log_total, parts = 0.0, []
     for phase in phases:
-        counts = phase.served if what.startswith("requests") else phase.matured
-        total, weight = sum(counts.values()), sum(phase.weights.values())
+        shares: Mapping[str, int] = getattr(phase, expected)
+        counts: Mapping[str, int] = getattr(phase, counted) if counted else missing(phase)
+        total, weight = sum(counts.values()), sum(shares.values())
+        log_total += of_phase(shares, counts)
         if total:
-            parts.append(
-                ", ".join(
-                    f"{name} {counts.get(name, 0) / total:.2%} instead of {share / weight:.2%}"
-                    for name, share in phase.weights.items()
-                )
-                + f" of {total}"
-            )
-    return "; ".join(parts)
+            shown = [
+                f"{name} {counts.get(name, 0) / total:.2%} instead of {share / weight:.2%}"
+                for name, share in shares.items()
+            ]
+            parts.append(f"{', '.join(shown)} of {total}")
+    return f"the {what}: {'; '.join(parts)} (odds {_odds(log_total)} to 1)"
 
 
 def _odds(log_total: float) -> str:
-    return "any" if log_total > 50 else f"{np.exp(log_total):.3g}"
+    return "any" if log_total > 50 else f"{math.exp(log_total):.3g}"

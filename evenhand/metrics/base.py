@@ -11,9 +11,10 @@ REGISTRY: dict[str, "type[Loss]"] = {}
 
 
 class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A loss: the smaller the better, in the unit that its docstring states."""
+    """A loss: the smaller the better, in the unit that its docstring states. `bound` is the greatest it can be."""
 
     name: ClassVar[str]
+    bound: ClassVar[float | None] = None
 
     def __init_subclass__(cls) -> None:
         if cls.name in REGISTRY:

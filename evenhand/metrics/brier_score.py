@@ -17,6 +17,7 @@ class BrierScore(Loss, frozen=True):
     """
 
     name: ClassVar[str] = "brier_score"
+    bound: ClassVar[float | None] = 1.0
 
     def losses(self, values: Array, outcomes: Array) -> Array:
         return (np.clip(values, 0.0, 1.0) - (outcomes > 0.0)) ** 2

@@ -17,6 +17,7 @@ class DirectionError(Loss, frozen=True):
     """
 
     name: ClassVar[str] = "direction_error"
+    bound: ClassVar[float | None] = 1.0
 
     def losses(self, values: Array, outcomes: Array) -> Array:
         return 0.5 - 0.5 * np.sign(values) * np.sign(outcomes)

@@ -13,11 +13,12 @@ import msgspec
 from evenhand.codec import decoder, encode, stable_id
 from evenhand.envelope import cloud_headers, float_header, integer_header
 from evenhand.epochs import delay_ms
-from evenhand.events import ControlChanged, EvidenceReported, PredictionMade, PredictionScored, Ticked
+from evenhand.events import ControlChanged, EvidenceReported, Phase, PredictionMade, PredictionScored, Ticked
 from evenhand.experiments.evidence import RESPONSE_TIME, Exposure, Pair, count_phases, fold
 from evenhand.experiments.experiment import Experiment
 from evenhand.partitioning import partition_of
 from evenhand.processors.base import Output, Processor, Record, Row
+from evenhand.processors.cohorts import Cohorts
 from evenhand.processors.in_band import InBand
 from evenhand.processors.subjects import NEXT_ROW, Subject, Subjects
 from evenhand.processors.units import Units
@@ -76,7 +77,7 @@ class Evidence(Processor):
         self.in_band = InBand((*servers, "attribution"), self.name)
         self.subjects = Subjects()
         self.open: dict[tuple[str, int], Epoch] = {}
-        self.units = Units(partition, partitions)
+        self.units, self.cohorts = Units(partition, partitions), Cohorts()
         self._row = 0
         self._where: dict[tuple[str, str], int] = {}  # (subject, id of a pair) -> its epoch
         self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
@@ -89,6 +90,7 @@ class Evidence(Processor):
         self.in_band.load(every)
         self.subjects.load(every)
         self.units.load(every)
+        self.cohorts.load(every)
         held = [(key, value) for key, value in every if key.startswith(ENTRIES_ROW)]
         for key, value in sorted(held, key=lambda row: int(row[0].rsplit(b"/", 1)[1])):
             subject, epoch, number = key.removeprefix(ENTRIES_ROW).decode().rsplit("/", 2)
@@ -99,6 +101,7 @@ class Evidence(Processor):
         yield from self.in_band.rows()
         yield from self.subjects.rows()
         yield from self.units.rows()
+        yield from self.cohorts.rows()
         for held in self.open.values():
             yield from held.divided()
 
@@ -203,6 +206,7 @@ class Evidence(Processor):
                 output.rows[NEXT_ROW + name.encode()] = b"%d" % subject.next_epoch
             if subject.over:
                 output.rows.update(self.units.forget(name))
+                output.rows.update(self.cohorts.forget(name))
                 for epoch in [epoch for of, epoch in self.open if of == name]:
                     self._forget(name, epoch, output)
 
@@ -223,9 +227,7 @@ class Evidence(Processor):
             ids = [*sorted(held.exposures), *(pair_id for _, pair_id in pairs)]
             counted = [held.pairs[pair_id] for _, pair_id in pairs]
             variants = fold(experiment, held.exposures.values(), counted)
-            firsts, rows = self.units.count(experiment.name, first, held.exposures)
-            output.rows.update(rows)
-            phases = count_phases(self.subjects.weights(experiment.name), firsts, counted)
+            phases = self._phases(subject, first, held, counted, output)
             digest = blake2b("\x1f".join(ids).encode(), digest_size=16).hexdigest()
             places = [[topic, partition, *span] for (topic, partition), span in sorted(held.places.items())]
         event = EvidenceReported(
@@ -250,6 +252,15 @@ class Evidence(Processor):
         row = Row(event.key.encode(), encode(event), headers)
         output.send(EVIDENCE, partition_of(experiment.model, self.partitions), row)
 
+    def _phases(self, subject: Subject, epoch: int, held: Epoch, pairs: list[Pair], output: Output) -> dict[str, Phase]:
+        name = subject.experiment.name
+        counted = self.units.count(name, epoch, held.exposures)
+        due, rows = self.cohorts.count(subject, epoch, counted.firsts, held.pairs.items())
+        output.rows.update(counted.rows)
+        output.rows.update(rows)
+        firsts = [exposure for _, exposure in counted.firsts]
+        return count_phases(self.subjects.weights(name), firsts, pairs, due, counted.crossed)
+
 
 def _exposure(event: PredictionMade, record: Record, experiment: Experiment) -> Exposure:
     failed = {shadow.variant: shadow.error is not None for shadow in event.shadows}
@@ -271,4 +282,4 @@ def _pair(event: PredictionScored) -> Pair:
     served, control = (event.variant, event.control) if event.step == 1 else ("", "")
     # The order in which attribution prefers outcomes, then predictions: what it preferred last must count here, too.
     rank = event.outcome_time or event.time, event.outcome_id, event.variant, event.version
-    return Pair(event.time, event.cluster, event.outcome, values, rank, served, control)
+    return Pair(event.time, event.cluster, event.outcome, values, rank, served, control, event.predicted_time or 0)

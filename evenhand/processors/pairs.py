@@ -30,6 +30,8 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False):
     wait_ms: int
     grace_ms: int
     control: str = ""
+    confidence: tuple[float, ...] = ()
+    intervals: tuple[tuple[float, float], ...] = ()
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -70,6 +72,7 @@ def prediction_of(record: Record, event: PredictionMade) -> Prediction:
         event.clusters, event.target_times, event.values,
         tuple([(shadow.variant, shadow.version, shadow.values) for shadow in event.shadows]),
         event.wait_s * 1000, event.grace_s * 1000, event.control if event.unit == event.request_id else "",
+        event.confidence, event.intervals or (),
     )  # fmt: skip
 
 
@@ -138,6 +141,9 @@ def scored_row(prediction: Prediction, step: int, outcome: Outcome) -> Row:
                 for variant, version, values in prediction.shadows
             ]
         ),
+        predicted_time=prediction.time,
+        confidence=prediction.confidence[step] if step < len(prediction.confidence) else None,
+        interval=prediction.intervals[step] if step < len(prediction.intervals) else None,
     )
     headers = cloud_headers("PredictionScored", event.id, SOURCE, event.time)
     return Row(prediction.key.encode(), encode(event), headers)

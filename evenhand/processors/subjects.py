@@ -30,10 +30,11 @@ class Heard(msgspec.Struct):
 class Subject:
     """An experiment on trial in this partition: its configuration, and the next epoch to close."""
 
-    __slots__ = ("began", "experiment", "next_epoch", "until_ms")
+    __slots__ = ("began", "experiment", "first_epoch", "next_epoch", "until_ms", "wait_s")
 
-    def __init__(self, experiment: Experiment, began: tuple[int, str], next_epoch: int) -> None:
-        self.experiment, self.began, self.next_epoch = experiment, began, next_epoch
+    def __init__(self, experiment: Experiment, began: tuple[int, str], first_epoch: int, wait_s: int) -> None:
+        self.experiment, self.began, self.wait_s = experiment, began, wait_s
+        self.first_epoch = self.next_epoch = first_epoch
         self.until_ms: int | None = None  # no epoch that closes later counts
 
     def last_closed(self, watermark: int) -> int:
@@ -101,7 +102,7 @@ class Subjects:
             if subject is None:
                 began = heard.control.time, heard.control.id
                 first = first_epoch_after(heard.control.time, experiment.epoch_s)
-                self.by_name[experiment.name] = Subject(experiment, began, first)
+                self.by_name[experiment.name] = Subject(experiment, began, first, heard.control.served.wait_s)
         for name, subject in self.by_name.items():
             ends = [
                 heard.seen_at

@@ -27,8 +27,13 @@ def experiment(challengers: str = "b", block_s: int = 0, **rule: Any) -> Experim
     )  # fmt: skip
 
 
-def evidence(difference: float, n: int = 500, sd: float = 0.5, errors: int = 0, times_ms: float = 100.0) -> Standing:
-    """A champion that loses 1 on average, and a challenger that loses that much more, on n clusters, 2 n requests."""
+def evidence(
+    difference: float, n: int = 500, sd: float = 0.5, errors: int = 0, times_ms: float = 100.0, returned: int = 1000
+) -> Standing:
+    """A champion that loses 1 on average, and a challenger that loses that much more, on n clusters, 2 n requests.
+
+    Of 1000 requests that were due, so many outcomes came.
+    """
     times = {"response_time": comoments([100.0, 102.0, 98.0] * 100, [1.0] * 300)}
     mine = {"response_time": comoments([times_ms, times_ms + 2, times_ms - 2] * 100, [1.0] * 300)}
     spread = sd * sd * (n - 1)
@@ -40,6 +45,11 @@ def evidence(difference: float, n: int = 500, sd: float = 0.5, errors: int = 0, 
                 losses={"squared_error": Moments(n, 1.0 + difference, spread)},
                 paired={"squared_error": Moments(n, difference, spread)},
             ),
+        },
+        phases={
+            "c": Phase(
+                weights={"a": 1, "b": 1}, due={"a": 500, "b": 500}, returned={"a": returned // 2, "b": returned // 2}
+            )
         },
         reached_ms=n * EPOCH_S * 1000,
     )  # fmt: skip
@@ -86,6 +96,8 @@ ONE_SETTING = [
         "frozen",
     ),
     (evidence(-0.15), {"max_error_fraction_increase": 0.0}, "continue"),
+    (evidence(-0.15, returned=800), {}, "continue"),
+    (evidence(-0.15, returned=800), {"missing_deviations": 0.0}, "promote"),
     (evidence(-0.15, errors=100), {}, "stop_harm"),
     (evidence(-0.15, errors=100), {"minimum_exposures": 1001}, "continue"),
     (evidence(0.0), {}, "stop_futility"),

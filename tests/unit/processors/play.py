@@ -56,7 +56,9 @@ class Lines:
         return self.versions[version]
 
 
-SMALL = {"minimum_sample_size": 150, "minimum_exposures": 60, "minimum_detectable_effect": 0.2}
+SMALL = {
+    "minimum_sample_size": 150, "minimum_exposures": 60, "minimum_detectable_effect": 0.2, "missing_deviations": 0.2,
+}  # fmt: skip
 
 
 def trial(challenger: str = "1.1.0", **rule: float) -> Experiment:

@@ -17,14 +17,14 @@ def exposures(units: list[str], variant: str = "old") -> dict[str, Exposure]:
 
 def test_a_unit_counts_once_and_a_request_without_a_unit_always() -> None:
     units = Units(0, 1)
-    first, rows = units.count("t", 1, exposures(["u1", "u2", "u1", "", ""]))
-    assert [(each.time, each.unit) for each in first] == [(0, "u1"), (1, "u2"), (3, ""), (4, "")]
+    first, _, rows = units.count("t", 1, exposures(["u1", "u2", "u1", "", ""]))
+    assert [(request, each.unit) for request, each in first] == [("r0", "u1"), ("r1", "u2"), ("r3", ""), ("r4", "")]
     again = Units(0, 1)
     again.load(units.rows())
     assert dict(again.rows()) == rows
     for each in (units, again):
-        assert [x.unit for x in each.count("t", 2, exposures(["u2", "u3"]))[0]] == ["u3"]
-    assert len(units.count("other", 2, exposures(["u1"]))[0]) == 1
+        assert [x.unit for _, x in each.count("t", 2, exposures(["u2", "u3"])).firsts] == ["u3"]
+    assert len(units.count("other", 2, exposures(["u1"])).firsts) == 1
     gone = units.forget("t")
     assert set(gone.values()) == {None}
     assert set(gone) >= set(rows)
@@ -32,7 +32,7 @@ def test_a_unit_counts_once_and_a_request_without_a_unit_always() -> None:
 
 def test_partitions_never_count_a_unit_twice() -> None:
     names = [f"u{i}" for i in range(200)]
-    counted = [x.unit for p in range(8) for x in Units(p, 8).count("t", 1, exposures(names))[0]]
+    counted = [x.unit for p in range(8) for _, x in Units(p, 8).count("t", 1, exposures(names)).firsts]
     assert sorted(counted) == sorted(names)
 
 
@@ -46,7 +46,7 @@ def test_forty_users_with_many_requests_are_no_mismatch(seed: int) -> None:
         asked = {
             f"r{i}": Exposure(i, ring.assign(user).name, {}, "c", user) for i, user in enumerate(r.choice(users, 100))
         }
-        first, _ = units.count("t", epoch, asked)
+        first = [each for _, each in units.count("t", epoch, asked).firsts]
         total = merge_phases(total, count_phases(weights, first, []))
     assert sum(total["c"].served.values()) == 40
     assert mismatch(total.values()) is None
@@ -59,3 +59,37 @@ def test_counting_requests_would_call_most_of_those_worlds_broken() -> None:
         new = sum(ring.assign(f"user-{seed}-{i}").name == "new" for i in range(40)) * 50
         wrong += float(log_e([2000 - new, new], [60, 40])) >= LOG_ENOUGH
     assert wrong >= 10
+
+
+def test_a_unit_that_several_variants_answer_is_counted_once_and_a_ramp_may_move_it() -> None:
+    units = Units(0, 1)
+    units.count("t", 1, exposures(["u1", "u2"]))
+    moved = {"r9": Exposure(9, "new", {}, "ramp", "u1")}
+    assert units.count("t", 2, moved).crossed == {}, "another control"
+    again = Units(0, 1)
+    again.load(units.rows())
+    for each in (units, again):
+        back = exposures(["u1"], "old") | {"r1": Exposure(1, "old", {}, "ramp", "u1")}
+        assert each.count("t", 3, {"r1": back["r1"]}).crossed == {"ramp": 1}
+        found = each.count("t", 4, {"r1": back["r1"]})
+        assert found.crossed == {}
+        assert found.firsts == []
+
+
+def test_where_each_user_asks_about_one_key_a_right_split_stays_right_and_a_wrong_one_is_found() -> None:
+    """One unit in eight is counted then: by its own name, which says nothing of its variant."""
+    ring, sent = Ring(trial()), {"right": dict[str, Phase](), "wrong": dict[str, Phase]()}
+    for partition in range(8):
+        for case, total in sent.items():
+            asked = {}
+            for i in range(20_000):
+                user = f"user-{partition}-{i}"  # all of them ask about a key of this partition
+                variant = ring.assign(user).name
+                if case == "wrong" and variant == "new" and i % 5 == 0:
+                    variant = "old"
+                asked[user] = Exposure(i, variant, {}, "c", user)
+            first = [each for _, each in Units(partition, 8).count("t", 1, asked).firsts]
+            total.update(merge_phases(total, count_phases({"c": {"old": 60, "new": 40}}, first, [])))
+    assert sum(sent["right"]["c"].served.values()) == pytest.approx(20_000, rel=0.05)
+    assert mismatch(sent["right"].values()) is None
+    assert mismatch(sent["wrong"].values()) is not None
