@@ -121,40 +121,6 @@ def stop(
 
 
 @group.command()
-def plan(
-    name: Annotated[str, typer.Argument(help="One that is declared in config/experiments.yaml.")],
-    relative_sd: Annotated[
-        float, typer.Option("--relative-sd", min=0.001, help="Spread of paired differences, over the champion's loss.")
-    ] = 1.0,
-    clusters_per_day: Annotated[
-        float | None, typer.Option("--clusters-per-day", help="Outcomes a day, for a duration.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """How many matured clusters an experiment needs, how long that takes, and what it would find."""
-    from evenhand.cli.loop import configuration
-    from evenhand.errors import InvalidConfiguration
-    from evenhand.experiments.plan import plan as planned
-
-    declared = configuration()
-    experiment = next((each for each in declared.experiments.experiments if each.name == name), None)
-    if experiment is None:
-        names = ", ".join(each.name for each in declared.experiments.experiments) or "none"
-        raise InvalidConfiguration(f"{declared.folder / 'experiments.yaml'} declares no {name!r}, but: {names}")
-    found = planned(experiment.rule, relative_sd, len(experiment.challengers), clusters_per_day)
-    sizes = [
-        ["planned end", found.planned_clusters, found.planned_days],
-        ["expected, at the effect that matters", found.expected_clusters, found.expected_days],
-    ]
-    result(
-        found, json,
-        lambda: table(["", "clusters", "days"], sizes)
-        + "\n\n"
-        + table(["relative effect", "power"], [[effect, power] for effect, power in found.power.items()]),
-    )  # fmt: skip
-
-
-@group.command()
 def simulate(
     runs: Annotated[int, typer.Option("--runs", min=10, help="Streams of each kind.")] = 2000,
     seed: Annotated[int, typer.Option("--seed")] = 1,

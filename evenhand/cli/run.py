@@ -18,7 +18,9 @@ from evenhand.cli import (
     health,
     judge,
     models,
+    plan,
     produce,
+    report,
     status,
     tail,
     topics,
@@ -27,7 +29,23 @@ from evenhand.cli import (
 )
 from evenhand.cli.output import be_quiet, complain
 
-GROUPS = (up, status, doctor, worker, health, topics, produce, tail, experiment, judge, models, config, dead_letters)
+GROUPS = (
+    up,
+    status,
+    doctor,
+    worker,
+    health,
+    topics,
+    produce,
+    tail,
+    experiment,
+    plan,
+    report,
+    judge,
+    models,
+    config,
+    dead_letters,
+)
 MORE = ("demo", "replay", "train")  # registered where they are there
 
 app = typer.Typer(

@@ -8,6 +8,8 @@ import typer
 
 from evenhand.cli import exits
 from evenhand.cli.output import Json, result, table, when
+from evenhand.cli.progress import progress
+from evenhand.cli.progress import text as progress_text
 
 if TYPE_CHECKING:
     from adapters.loop_state import Lateness
@@ -121,7 +123,9 @@ async def _from_log(shown: dict[str, Any], warnings: list[str]) -> None:
         found = await loop_state.lateness(reader)
         shown["lateness"] = {"events": found.events, "late": found.late, "oldest": found.oldest_ms}
         warnings.extend(_late(found))
-        shown["models"], differing = _compared(await loop_state.holding(reader))
+        holding = await loop_state.holding(reader)
+        shown["models"], differing = _compared(holding)
+        shown["experiments"] = await progress(reader, holding)
         warnings.extend(differing)
 
 
@@ -199,5 +203,7 @@ def _text(shown: dict[str, Any]) -> str:
                 ],
             )
         )
+    if shown.get("experiments"):
+        parts.append(progress_text(shown["experiments"]))
     parts += [f"attention: {warning}" for warning in shown["warnings"]]
     return "\n\n".join(parts)

@@ -1,15 +1,18 @@
-"""How long it will take, before it begins: sizes, power, and the date at the traffic that was seen."""
+"""How long it will take, before it begins and while it runs: sizes, power, and the date at the traffic so far."""
 
 import math
 
 import msgspec
 from scipy.special import ndtr, ndtri
 
-from evenhand.experiments.experiment import Rule
+from evenhand.events import Moments, VariantEvidence
+from evenhand.experiments.experiment import Experiment, Rule
 from evenhand.experiments.sequential import Design, planned_size
+from evenhand.experiments.standing import Standing
 
 MEAN_SIZE = 0.75
 """Of the planned end, at the effect that was planned for: measured by `simulate`, between 0.70 and 0.76."""
+DAY_MS = 86_400_000
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -42,3 +45,51 @@ def plan(rule: Rule, relative_sd: float, challengers: int = 1, clusters_per_day:
     }
     days = None if clusters_per_day is None else size / clusters_per_day
     return Plan(size, expected, days, None if days is None else days * expected / size, powers)
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a challenger's trial has come, and when it will end at the traffic so far.
+
+    `observations` are what the test counts: clusters, or blocks of them, and so is `planned`. `effective` is how many
+    independent clusters they are worth: fewer than there are where forecasts overlap. `relative_sd` is the spread of an
+    observation over the champion's loss, as `plan` takes it. Dates are in milliseconds, None while nothing is known.
+    """
+
+    requests: int
+    matured: int
+    clusters: int
+    observations: int
+    effective: float | None
+    planned: int | None
+    requests_per_day: float | None
+    observations_per_day: float | None
+    relative_sd: float | None
+    expected_ms: int | None
+    planned_ms: int | None
+
+
+def progress(experiment: Experiment, standing: Standing, name: str, planned: int | None) -> Progress:
+    """Of a challenger. The expected end is that of an effect as large as the one that matters."""
+    none = VariantEvidence()
+    own, champion = standing.variants.get(name, none), standing.variants.get(experiment.champion, none)
+    paired = own.paired.get(experiment.success_metric, Moments())
+    seen = standing.observations(experiment, name)
+    days = (standing.reached_ms - standing.began_ms) / DAY_MS
+    base = standing.base if standing.base is not None else abs(standing.loss(experiment, experiment.champion))
+    is_known = seen.n > 1 and seen.m2 > 0.0
+    sd = math.sqrt(seen.m2 / (seen.n - 1)) if is_known else None
+    effective = None
+    if sd is not None and paired.n > 1:
+        effective = min(float(paired.n), paired.m2 / (paired.n - 1) / (sd * sd / seen.n))
+    rate = seen.n / days if days > 0.0 and seen.n else None
+    ends: list[int | None] = [None, None]
+    if rate is not None and planned is not None and days > 0.0:
+        least = experiment.rule.minimum_sample_size
+        sizes = (max(least, MEAN_SIZE * planned if experiment.rule.early_stopping_enabled else planned), planned)
+        ends = [round(standing.reached_ms + max(0.0, size - seen.n) / rate * DAY_MS) for size in sizes]
+    return Progress(
+        requests=champion.predictions, matured=own.matured, clusters=paired.n, observations=seen.n,
+        effective=effective, planned=planned, requests_per_day=champion.predictions / days if days > 0.0 else None,
+        observations_per_day=rate, relative_sd=sd / base if sd is not None and base else None,
+        expected_ms=ends[0], planned_ms=ends[1],
+    )  # fmt: skip

@@ -105,10 +105,34 @@ def _champion(home: Home) -> str | None:
     return champion
 
 
+def test_a_report_has_the_reason_and_leads_to_the_same_decisions(home: Home) -> None:
+    found = home.ok("experiment", "report", "first", "--json").json()
+    assert (found["agrees"], found["state"], found["variant"]) == (True, "promoted", "trees")
+    assert found["reasons"] == next(each for each in decisions(home) if each["action"] == "promote")["reasons"]
+    assert found["evidence"], "where it lies"
+    done = home.ok("experiment", "report", "first", "--markdown", "--html", "first.html")
+    assert done.out.startswith("# Experiment first")
+    assert (home.folder / "first.html").read_text().startswith("<!doctype html>")
+    planned = home.ok("experiment", "plan", "first", "--json").json()
+    assert planned["is_seen"]
+    assert planned["progress"]["trees"]["requests"] > planned["progress"]["trees"]["clusters"] > 0
+    refused = home.run("experiment", "report", "nothing")
+    assert refused.code == exits.USAGE
+    assert "evenhand experiment list" in refused.err
+
+
 def test_a_worse_version_is_stopped_for_harm(home: Home) -> None:
     home.ok("experiment", "start", "second", "--file", "second.yaml", "--reason", "the other way round")
     assert [each["name"] for each in home.ok("experiment", "list", "--json").json() if each["running"]] == ["second"]
-    play(home, lambda: decisions(home)[-1]["action"] == "stop_harm")
+    shown: list[Any] = []
+
+    def enough() -> bool:
+        shown.extend(home.run("status", "--json").json()["experiments"])
+        return bool(decisions(home)[-1]["action"] == "stop_harm")
+
+    play(home, enough)
+    assert {(each["experiment"], each["challenger"]) for each in shown} == {("second", "ridge")}
+    assert shown[-1]["requests"] >= shown[-1]["clusters"] > 0
     shown = home.ok("experiment", "show", "second", "--json").json()
     assert shown["decisions"][-1]["action"] == "stop_harm"
     assert shown["decisions"][-1]["reasons"][0].startswith("ridge: certified worse at")
@@ -144,6 +168,8 @@ def test_an_export_decides_the_same_and_a_changed_one_shows_where_it_differs(hom
     found = replay(home, "--log", "log", "--workers", "2").json()
     assert found["equal"]
     assert found["compared"] == len({each["id"] for each in decisions(home)})
+    exported = home.ok("experiment", "report", "second", "--log", "log", "--json").json()
+    assert exported == home.ok("experiment", "report", "second", "--json").json()
     _change_an_outcome(home.folder / "log" / "outcomes.v1")
     done = home.run("replay", "--log", "log")
     assert done.code == exits.FAILED

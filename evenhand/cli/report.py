@@ -1,0 +1,106 @@
+"""`evenhand experiment report`: all that is known of one, from the topics or from an export."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evenhand.cli.experiment import group
+from evenhand.cli.output import Json, note, result, say, table
+
+if TYPE_CHECKING:
+    from adapters.recording import Recording
+    from evenhand.experiments.report import Report
+
+
+def register(app: typer.Typer) -> None:  # noqa: ARG001 - as every group of commands
+    """Add the command to its group."""
+    group.command()(report)
+
+
+def report(
+    name: Annotated[str, typer.Argument(help="An experiment that runs or has run.")],
+    log: Annotated[
+        Path | None, typer.Option("--log", metavar="DIR", help="What `evenhand topics export DIR` wrote.")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page of HTML, too.")] = None,
+    json: Json = False,
+) -> None:
+    """All that is known of an experiment: posterior and test, guardrails, sample ratio, maturity, evidence, reasons.
+
+    It is worked out again from the evidence in the log, by the functions that judged it, and says if that does not
+    lead to the decisions that were made.
+    """
+    from evenhand.errors import InvalidConfiguration
+    from evenhand.experiments.report_html import html as page
+    from evenhand.experiments.report_text import markdown as as_markdown
+
+    found = asyncio.run(_from_export(log, name) if log is not None else from_topics(name))
+    if found is None:
+        raise InvalidConfiguration(
+            f"no look has been taken at an experiment {name!r}: `evenhand experiment list` names those that run"
+        )
+    if html is not None:
+        html.write_text(page(found), encoding="utf-8")
+        note(f"written to {html}")
+    if markdown and not json:
+        say(as_markdown(found).rstrip())
+    else:
+        result(found, json, lambda: _text(found))
+
+
+def _text(found: "Report") -> str:
+    from evenhand.experiments.report_text import sections
+
+    parts = []
+    for section in sections(found):
+        parts.append(section.title)
+        if section.columns:
+            parts.append(table(section.columns, section.rows))
+        parts += section.notes
+    return "\n\n".join(parts)
+
+
+async def from_topics(name: str) -> "Report | None":
+    """The report of an experiment of the loop that runs here."""
+    from evenhand.cli.loop import open_log
+
+    async with open_log() as (settings, reader):
+        from adapters.recording import Topics
+
+        return await _report(Topics(settings, reader), name)
+
+
+async def _from_export(folder: Path, name: str) -> "Report | None":
+    from evenhand.client.checkout import root
+
+    root()
+    from adapters.recording import Export
+
+    return await _report(Export(folder), name)
+
+
+async def _report(recording: "Recording", name: str) -> "Report | None":
+    import msgspec
+
+    from evenhand.codec import decoder
+    from evenhand.envelope import header
+    from evenhand.events import DecisionMade, EvidenceReported
+    from evenhand.experiments.report import Decided, Place
+    from evenhand.experiments.report import report as reported
+    from evenhand.topics import DECISIONS, EVIDENCE
+
+    evidence: list[EvidenceReported] = []
+    decided: list[Decided] = []
+    mark = msgspec.json.encode(name)
+    async for record in recording.read([EVIDENCE, DECISIONS]):
+        if not record.value or mark not in record.value:
+            continue
+        if record.topic == EVIDENCE:
+            evidence.append(decoder(EvidenceReported).decode(record.value))
+        else:
+            places = msgspec.json.decode(header(record, "evidence") or b"[]", type=list[Place])
+            decided.append(Decided(decoder(DecisionMade).decode(record.value), places))
+    return reported(name, evidence, decided)

@@ -1,0 +1,130 @@
+"""A report says what was decided and why, from the evidence alone, and notices where that is gone."""
+
+import re
+import xml.etree.ElementTree as ET
+
+import msgspec
+import pytest
+
+from evenhand.codec import decoder
+from evenhand.envelope import header
+from evenhand.events import DecisionMade, EvidenceReported
+from evenhand.experiments.decision import TERMINAL
+from evenhand.experiments.report import Decided, Place, Report, report
+from evenhand.experiments.report_html import html
+from evenhand.experiments.report_text import markdown
+from evenhand.offline import Runner, loop
+from evenhand.topics import DECISIONS, EVIDENCE
+from tests.unit.processors.play import PARTITIONS, Lines, served, story, trial, write
+
+
+@pytest.fixture(scope="module")
+def log() -> tuple[list[EvidenceReported], list[Decided]]:
+    """Evidence and decisions of a challenger that is better, from the loop in memory."""
+    written = write(story(1, requests=800), served(trial()), 1)
+    Runner(written, loop(Lines())).run()
+    evidence, decided = [], []
+    for partition in range(PARTITIONS):
+        evidence += [
+            decoder(EvidenceReported).decode(record.value or b"") for record in written.records[EVIDENCE, partition]
+        ]
+        for record in written.records[DECISIONS, partition]:
+            places = msgspec.json.decode(header(record, "evidence") or b"[]", type=list[Place])
+            decided.append(Decided(decoder(DecisionMade).decode(record.value or b""), places))
+    return evidence, decided
+
+
+@pytest.fixture(scope="module")
+def found(log: tuple[list[EvidenceReported], list[Decided]]) -> Report:
+    made = report("trial", *log)
+    assert made is not None
+    return made
+
+
+def test_it_is_what_the_judge_decided_and_says_where_that_lies(
+    log: tuple[list[EvidenceReported], list[Decided]], found: Report
+) -> None:
+    (last,) = [each for each in log[1] if each.decision.action in TERMINAL]
+    assert found.agrees
+    assert (found.state, found.variant) == ("promoted", "new")
+    assert found.reasons == last.decision.reasons
+    assert {place[0] for place in found.evidence} == {"predictions.v1", "scored-predictions.v1", "evidence.v1"}
+    assert found.evidence_digest == last.decision.evidence_digest
+    assert [each.name for each in found.challengers] == ["new"]
+    assert found.challengers[0].posterior == last.decision.summary["new"]
+    assert found.challengers[0].certified == "better"
+    assert found.challengers[0].guardrails["error_rate"].state == "safe"
+    assert found.mismatch is None
+
+
+def test_the_books_of_each_variant_add_up(found: Report) -> None:
+    for arm in found.arms:
+        assert arm.predictions == arm.errors + arm.matured + arm.open
+        assert arm.matured > 100
+    assert [arm.served for arm in found.arms] == [
+        sum(each.served[arm.name] for each in found.exposures) for arm in found.arms
+    ]
+    assert 0.5 < found.arms[0].served / sum(arm.served for arm in found.arms) < 0.7
+    assert sum(arm.share for arm in found.arms) == 1.0
+
+
+def test_progress_speaks_of_requests_clusters_and_dates(found: Report) -> None:
+    of = found.challengers[0].progress
+    assert of.requests == found.arms[0].predictions
+    assert of.clusters == of.observations == found.challengers[0].posterior.clusters
+    assert of.effective == pytest.approx(of.clusters), "nothing overlaps"
+    days = (found.reached_ms - found.began_ms) / 86_400_000
+    assert of.requests_per_day == pytest.approx(of.requests / days)
+    assert of.planned is not None
+    assert of.expected_ms is not None
+    assert of.planned_ms is not None
+    assert of.observations_per_day is not None
+    assert found.reached_ms <= of.expected_ms <= of.planned_ms
+    left = max(0, of.planned - of.observations)
+    assert of.planned_ms == pytest.approx(found.reached_ms + left / of.observations_per_day * 86_400_000, abs=2)
+
+
+def test_repeats_and_other_experiments_are_nothing_to_it(
+    log: tuple[list[EvidenceReported], list[Decided]], found: Report
+) -> None:
+    evidence, decided = log
+    others = [msgspec.structs.replace(each, subject="another", variants={}) for each in evidence]
+    assert report("trial", [*others, *evidence, *evidence], [*decided, *decided[::-1]]) == found
+    assert report("another", evidence, decided) is None
+
+
+def test_evidence_that_is_gone_is_noticed(log: tuple[list[EvidenceReported], list[Decided]]) -> None:
+    evidence, decided = log
+    held = next(each for each in evidence if each.variants)
+    made = report("trial", [each for each in evidence if each is not held], decided)
+    assert made is not None
+    assert not made.agrees
+    assert "part of it is gone from the log" in markdown(made)
+
+
+def test_too_little_is_said_to_be_too_little(log: tuple[list[EvidenceReported], list[Decided]]) -> None:
+    evidence, decided = log
+    early = sorted(decided, key=lambda each: each.decision.epochs)[:4]
+    made = report("trial", evidence, early)
+    assert made is not None
+    assert made.state == "running"
+    assert "Not enough data: 150 clusters" in markdown(made)
+
+
+def test_a_page_has_what_users_of_experiments_look_for(found: Report) -> None:
+    text, page = markdown(found), html(found)
+    for part in (
+        "State: promoted (new).", "old (baseline)", "chance to win", "risk if chosen", "change, shrunken",
+        "at every look", "No mismatch is certified", "Guardrails", "first offset", "certified better at 0.95",
+    ):  # fmt: skip
+        assert part in text
+        assert part in page
+    tables = re.findall(r"^\|(?:---\|)+$", text, re.MULTILINE)
+    assert len(tables) == 7
+    for line in text.splitlines():
+        assert not line.startswith("|") or line.endswith("|")
+    for figure in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
+        ET.fromstring(figure)  # noqa: S314 - our own
+    assert page.count("<svg") == 2
+    assert "below zero is better" in page
+    assert "<script" not in page
