@@ -16,11 +16,12 @@ def iso(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def event(rule: AlertRule, model: str, told: Transition) -> AlertFired | AlertResolved:
-    """The event of a transition: the same bytes in every replay."""
+def event(rule: AlertRule, model: str, told: Transition, summary: str = "") -> AlertFired | AlertResolved:
+    """The event of a transition: the same bytes in every replay. `summary` is in place of our own words."""
     said = "no data" if told.value is None else f"{told.value:.6g} {rule.unit}"
     limit = f"{rule.comparison} {rule.threshold:g} {rule.unit}"
-    annotations = {"summary": f"{rule.name}: {rule.metric} is {said}; alerts where {limit}", **rule.annotations}
+    words = summary or f"{rule.name}: {rule.metric} is {said}; alerts where {limit}"
+    annotations = {"summary": words, **rule.annotations}
     ended = iso(told.time_ms) if told.status == "resolved" else ""
     kind = AlertFired if told.status == "firing" else AlertResolved
     return kind(

@@ -33,3 +33,32 @@ def good_and_bad(objective: Objective, values: Mapping[str, float], sketches: Sk
         return 0, 0
     bad = times.above(objective.threshold)
     return times.n - bad, bad
+
+
+JUDGED = frozenset({"drift_score", "predicted_loss", "early_warning", "estimate_trusted"})
+"""Metrics that other judges report (`reports.v1`); all others are measured."""
+
+
+def values_of(sketches: Sketches) -> dict[str, float]:
+    """The metrics of an epoch or window. A reading `cpu_percent` is its mean, `cpu_percent_max` its largest.
+
+    >>> values_of({"error_fraction": ErrorFraction(requests=4, errors=1)})
+    {'error_fraction': 0.25}
+    """
+    found: dict[str, float] = {}
+    for name, sketch in sorted(sketches.items()):
+        reading = name.partition("/")[2]
+        for what, value in sketch.values().items():
+            found[what if not reading else reading if what == "mean" else f"{reading}_{what}"] = value
+    return found
+
+
+def counts_of(sketches: Sketches) -> dict[str, int]:
+    """How many requests, errors and matured predictions there were."""
+    errors, accuracy = sketches.get(ErrorFraction.kind), sketches.get(Accuracy.kind)
+    found: dict[str, int] = {}
+    if isinstance(errors, ErrorFraction):
+        found |= {"requests": errors.requests, "errors": errors.errors}
+    if isinstance(accuracy, Accuracy):
+        found["matured"] = accuracy.n
+    return found
