@@ -4,25 +4,40 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import msgspec
+
+from evenhand.alerts.configured import Alerts, read_alerts
 from evenhand.errors import InvalidConfiguration
 from evenhand.events import Served
 from evenhand.experiments.configured import Experiments, read_experiments
+from evenhand.monitoring import Monitoring
+from evenhand.slo.configured import Objectives, read_objectives
 from models.config import ModelsConfig, read_models_config
 
-MODELS, EXPERIMENTS = "models.yaml", "experiments.yaml"
+MODELS, EXPERIMENTS, SLO, ALERTS = "models.yaml", "experiments.yaml", "slo.yaml", "alerts.yaml"
 VARIABLE = "EVENHAND_CONFIG"
 
 
 class Configuration:
-    """Both files, checked one against the other."""
+    """The files, checked one against the other."""
 
-    def __init__(self, folder: Path, models: ModelsConfig, experiments: Experiments) -> None:
+    def __init__(
+        self, folder: Path, models: ModelsConfig, experiments: Experiments, objectives: Objectives, alerts: Alerts
+    ) -> None:
         self.folder, self.models, self.experiments = folder, models, experiments
+        self.objectives, self.alerts = objectives, alerts
 
     def served(self, model: str) -> Served:
         """What a model is to be served with."""
         endpoint = self.models.endpoint(model)
-        return Served(champion=endpoint.champion, wait_s=endpoint.wait_s, experiment=self.experiments.of(model))
+        return Served(
+            champion=endpoint.champion, wait_s=endpoint.wait_s, experiment=self.experiments.of(model),
+            monitoring=self.monitoring(model),
+        )  # fmt: skip
+
+    def monitoring(self, model: str) -> Monitoring:
+        """How a model is to be watched."""
+        return watched(Monitoring(), self.objectives, self.alerts, model)
 
     def check_versions(self, model: str, served: Served, saved: Iterable[str]) -> None:
         """Raise InvalidConfiguration if a version is neither declared nor saved: it could answer nobody."""
@@ -38,6 +53,26 @@ class Configuration:
                 )
 
 
+def watched(base: Monitoring, objectives: Objectives, alerts: Alerts, model: str) -> Monitoring:
+    """A model's monitoring with the objectives and alerts of the files."""
+    return msgspec.structs.replace(
+        base, objectives=objectives.of(model), alerts=alerts.policy(model),
+        epoch_s=alerts.monitoring_interval or base.epoch_s,
+    )  # fmt: skip
+
+
+def read_slo(folder: Path) -> Objectives:
+    """slo.yaml of a folder; empty if there is none."""
+    path = folder / SLO
+    return read_objectives(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else Objectives()
+
+
+def read_alerting(folder: Path) -> Alerts:
+    """alerts.yaml of a folder; the defaults if there is none."""
+    path = folder / ALERTS
+    return read_alerts(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else Alerts()
+
+
 def config_folder(root: Path, environment: Mapping[str, str] = os.environ) -> Path:
     """EVENHAND_CONFIG, else `config` in the current folder if it has a models.yaml, else that of the checkout."""
     named = environment.get(VARIABLE)
@@ -48,7 +83,7 @@ def config_folder(root: Path, environment: Mapping[str, str] = os.environ) -> Pa
 
 
 def read_configuration(folder: Path) -> Configuration:
-    """Read and check the files; experiments.yaml may be absent. InvalidConfiguration names what to change."""
+    """Read and check the files; all but models.yaml may be absent. InvalidConfiguration names what to change."""
     if not (folder / MODELS).is_file():
         raise InvalidConfiguration(f"{folder / MODELS} does not exist: write it, or name its folder in {VARIABLE}")
     models = read_models_config(folder / MODELS)
@@ -64,4 +99,12 @@ def read_configuration(folder: Path) -> Configuration:
                 f"{path}: {experiment.name} has version {champion} as champion, but {MODELS} serves "
                 f"{endpoint.champion}: name the same version"
             )
-    return Configuration(folder, models, experiments)
+    objectives, alerts = read_slo(folder), read_alerting(folder)
+    for path, named in ((folder / SLO, objectives.models), (folder / ALERTS, alerts.models)):
+        for model in named:
+            if not model.startswith("_"):
+                try:
+                    models.endpoint(model)
+                except InvalidConfiguration as error:
+                    raise InvalidConfiguration(f"{path}: models: {error}") from None
+    return Configuration(folder, models, experiments, objectives, alerts)

@@ -90,6 +90,8 @@ def differences(held: ControlChanged, served: Served) -> list[str]:
         found.append(f"champion is {held.served.champion}, the files say {served.champion}")
     if held.served.wait_s != served.wait_s:
         found.append(f"wait_s is {held.served.wait_s}, the files say {served.wait_s}")
+    if held.served.monitoring != served.monitoring:
+        found.append("monitoring (drift, objectives, alerts) is another than the files say")
     ours, theirs = held.served.experiment, served.experiment
     if ours != theirs:
         one, other = (each.name if each else "none" for each in (ours, theirs))
