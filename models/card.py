@@ -5,6 +5,7 @@ import hashlib
 import platform
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -13,6 +14,37 @@ from models.base import Model
 from models.signature import Signature
 
 LIBRARIES = ("lightgbm", "numpy", "scipy")
+
+
+class Source(msgspec.Struct, frozen=True, order=True):
+    """Records of a partition that were learned from, the last one included."""
+
+    topic: str
+    partition: int
+    first: int
+    last: int
+
+    def overlaps(self, other: "Source") -> bool:
+        """Whether both have a record."""
+        same = (self.topic, self.partition) == (other.topic, other.partition)
+        return same and self.first <= other.last and other.first <= self.last
+
+
+class Lineage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What it takes to learn a version again, and what it came after.
+
+    `features` are the declarations; `change` is how great the step from `follows` is, and `reasons` say why. `example`
+    is a row that it was trained on, in the order of the features, and `answer` what it says to that.
+    """
+
+    features: tuple[dict[str, Any], ...] = ()
+    sources: tuple[Source, ...] = ()
+    follows: str = ""
+    change: str = ""
+    reasons: tuple[str, ...] = ()
+    example: tuple[float, ...] = ()
+    answer: tuple[float, ...] = ()
+    metrics: dict[str, float] = {}
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,6 +61,12 @@ class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     trained_from: int | None = None
     trained_to: int | None = None
     seed: int = 0
+    lineage: Lineage | msgspec.UnsetType = msgspec.UNSET  # what was saved before there was any has none
+
+    @property
+    def origin(self) -> Lineage:
+        """The lineage, or an empty one."""
+        return Lineage() if self.lineage is msgspec.UNSET else self.lineage
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):

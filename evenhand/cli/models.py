@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from evenhand.cli import model_history, model_versions
 from evenhand.cli.output import Json, note, result, table, when
 
 group = typer.Typer(
@@ -14,6 +15,8 @@ group = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
+    for part in (model_history, model_versions):
+        part.register(group)
     app.add_typer(group)
 
 
@@ -111,6 +114,12 @@ def _summary(name: str, versions: list[str], holding: dict[str, Any]) -> dict[st
         "model": name, "versions": versions, "champion": champion, "challengers": challengers, "aliases": aliases,
         "experiment": experiment.name if experiment else None, "served": control is not None,
     }  # fmt: skip
+
+
+def aliases(name: str) -> dict[str, str]:
+    """Which version each alias of a model stands for."""
+    found: dict[str, str] = _summary(name, [], _holding())["aliases"]
+    return found
 
 
 def _declared() -> dict[str, str]:

@@ -195,6 +195,15 @@ def _change_an_outcome(folder: Path) -> None:
     raise AssertionError("no outcome was exported")
 
 
+def test_the_log_tells_who_was_champion_at_any_time_and_why(home: Home) -> None:
+    (held,) = home.ok("models", "as-of", "now", "btc-usd-1h", "--json").json()
+    shown = home.ok("models", "show", "btc-usd-1h", "--json").json()
+    assert (held["aliases"], held["experiment"]) == (shown["aliases"], shown["experiment"])
+    (before,) = home.ok("models", "as-of", str(held["since"] - 1), "btc-usd-1h", "--json").json()
+    assert before["until"] == held["since"]
+    assert home.ok("models", "as-of", "2001-01-01", "--json").json() == []
+
+
 def test_doctor_finds_nothing_wrong(home: Home) -> None:
     assert all(each["ok"] for each in home.ok("doctor", "--json").json())
 

@@ -1,0 +1,190 @@
+"""`evenhand models diff | compare | lineage | reproduce`: one version beside another, and where it comes from.
+
+A version is MODEL@VERSION, or MODEL@champion, MODEL@challenger.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from evenhand.cli.output import Json, note, result, table, when
+
+if TYPE_CHECKING:
+    from models.card import Card
+    from models.store import ModelStore
+
+Version = Annotated[str, typer.Argument(help="MODEL@VERSION, such as btc-usd-1h@1.0.0 or btc-usd-1h@champion")]
+Data = Annotated[Path | None, typer.Option(help="Candles as .csv or .parquet; by default data/MODEL.parquet")]
+
+
+def register(group: typer.Typer) -> None:
+    """Add the commands to the group of models."""
+    for command in (diff, compare, lineage, reproduce):
+        group.command()(command)
+
+
+def diff(before: Version, after: Version, json: Json = False) -> None:
+    """What changed from one version to another, and which number follows from that."""
+    from models.lineage import step_between
+
+    store = _store()
+    (name, old), (other, new) = _named(before), _named(after)
+    if name != other:
+        raise typer.BadParameter(f"{name} and {other} are two models: name two versions of one")
+    derived = step_between(store, name, old, new)
+    cards = [_plain(store.describe(name, version)) for version in (old, new)]
+    fields = {field: [card[field] for card in cards] for field in cards[0] if cards[0][field] != cards[1][field]}
+    shown = {"model": name, "before": old, "after": new, "change": derived.change, "reasons": derived.reasons}
+    result(
+        {**shown, "differs": fields}, json,
+        lambda: f"{name} {old} to {new}: a {derived.change} change\n"
+        + "\n".join(f"- {reason}" for reason in derived.reasons) + "\n\n"
+        + table(["what", old, new], [[field, *values] for field, values in fields.items()]),
+    )  # fmt: skip
+
+
+def compare(one: Version, other: Version, data: Data = None, json: Json = False) -> None:
+    """Two versions on the candles that neither of them has seen, step 1; with the interval of the difference."""
+    from models.candle_files import read_candles
+    from models.comparing import compare_versions
+
+    store = _store()
+    first, second = _named(one), _named(other)
+    compared = compare_versions(store, first, second, read_candles(_data(data, first[0])), _declared(first[0]))
+    result(compared, json, compared.text)
+
+
+def lineage(
+    version: Annotated[str | None, typer.Argument(help="MODEL@VERSION; none with --from")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="TOPIC:PARTITION:FIRST-LAST: what was learned from these records?")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Where a version comes from; or, with --from, which versions and predictions came from records of a topic."""
+    if (version is None) == (from_ is None):
+        raise typer.BadParameter("name a version, or records with --from TOPIC:PARTITION:FIRST-LAST")
+    if from_ is not None:
+        found = _came_from(from_)
+        result(found, json, lambda: _reverse_text(found))
+        return
+    name, number = _named(version or "")
+    card = _store().describe(name, number)
+    origin = card.description.origin
+    told = {
+        **_plain(card), "follows": origin.follows, "change": origin.change, "reasons": list(origin.reasons),
+        "sources": [f"{one.topic}:{one.partition}:{one.first}-{one.last}" for one in origin.sources],
+    }  # fmt: skip
+    result(told, json, lambda: table(["what", ""], [[field, _words(value)] for field, value in told.items()]))
+
+
+def reproduce(version: Version, data: Data = None, json: Json = False) -> None:
+    """Learn a version again from the same candles, and compare: LightGBM to the byte, nets within a tolerance."""
+    from evenhand.cli.exits import FAILED
+    from models.candle_files import read_candles
+    from models.lineage import reproduce as learn_again
+
+    name, number = _named(version)
+    store = _store()
+    file = _data(data, name)
+    note(f"learning {name} {number} again from {file}")
+    found = learn_again(store, name, number, read_candles(file), _declared(name))
+    rows: list[list[object]] = [
+        ["verdict", found.verdict], ["largest difference of a forecast", f"{found.largest_difference:.3g} sd"],
+        ["tolerance", f"{found.tolerance:g} sd"], ["same code", found.same_code],
+        ["other libraries", _words({each: " now ".join(two) for each, two in found.other_libraries.items()})],
+        *[[file, "same bytes" if same else "other bytes"] for file, same in found.files.items()],
+    ]  # fmt: skip
+    result(found, json, lambda: table(["what", ""], rows))
+    if found.verdict == "differs":
+        raise typer.Exit(FAILED)
+
+
+def _store() -> "ModelStore":
+    from evenhand.cli.loop import model_store
+
+    return model_store()
+
+
+def _named(text: str) -> tuple[str, str]:
+    """Model and version; an alias is looked up in what holds."""
+    from evenhand.cli.models import aliases
+    from evenhand.errors import ModelUnavailable
+
+    name, at, version = text.rpartition("@")
+    if not at:
+        raise typer.BadParameter(f"{text!r} names no version: write MODEL@VERSION, such as btc-usd-1h@1.0.0")
+    if version in {"champion", "challenger"}:
+        held = aliases(name)
+        if version not in held:
+            raise ModelUnavailable(f"{name} has no {version}: `evenhand models show {name}` tells what it has")
+        version = held[version]
+    return name, version
+
+
+def _data(data: Path | None, name: str) -> Path:
+    from evenhand.client.checkout import root
+
+    return data or root() / "data" / f"{name}.parquet"
+
+
+def _declared(name: str) -> Any:
+    import contextlib
+
+    from evenhand.cli.loop import configuration
+    from evenhand.errors import InvalidConfiguration
+
+    with contextlib.suppress(InvalidConfiguration):
+        return configuration().models.endpoint(name)
+    return None
+
+
+def _plain(card: "Card") -> dict[str, Any]:
+    about = card.description
+    return {
+        "model": card.model, "version": card.version, "kind": card.kind, "summary": about.summary, "data": about.data,
+        "data_digest": about.data_digest, "rows": about.rows, "trained_from": when(about.trained_from),
+        "trained_to": when(about.trained_to), "seed": about.seed, "features": list(card.signature.features),
+        "code_digest": card.code_digest, "libraries": card.libraries, "digest": card.digest,
+        "metrics": about.origin.metrics,
+    }  # fmt: skip
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in value.items()) or "none"
+    return ", ".join(map(str, value)) or "none" if isinstance(value, (list, tuple)) else str(value) or "-"
+
+
+def _came_from(text: str) -> dict[str, Any]:
+    import re
+
+    from models.card import Source
+    from models.lineage import learned_from
+
+    match = re.fullmatch(r"([^:]+):(\d+):(\d+)-(\d+)", text)
+    if not match:
+        raise typer.BadParameter(f"{text!r} names no records: write TOPIC:PARTITION:FIRST-LAST, candles.v1:3:100-200")
+    topic, partition, first, last = match[1], int(match[2]), int(match[3]), int(match[4])
+    versions = learned_from(_store(), Source(topic, partition, first, last))
+    return {
+        "from": text,
+        "versions": [f"{name}@{version}" for name, version in versions],
+        "predictions": _predictions(set(versions)) if versions else [],
+    }
+
+
+def _predictions(versions: set[tuple[str, str]]) -> list[dict[str, Any]]:
+    """What these versions have answered, shadows included: how much, and from where to where it lies."""
+    import asyncio
+
+    from evenhand.cli.predictions import answered_by
+
+    return asyncio.run(answered_by(versions))
+
+
+def _reverse_text(found: dict[str, Any]) -> str:
+    columns = ["model", "version", "partition", "answers", "shadows", "first", "last"]
+    rows = [[each[column] for column in columns] for each in found["predictions"]]
+    return f"learned from {found['from']}: {_words(found['versions'])}\n\n" + table(columns, rows)
