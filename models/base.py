@@ -57,6 +57,8 @@ class Model(ABC):
         self.parameters: Any = convert(dict(parameters or {}), self.Parameters, f"parameters of {self.kind}")
         self.residual_sd: tuple[float, ...] = ()
         self.ratings: tuple[Rating, ...] = ()
+        # Squared error on what was learned and on what was held out, round by round; only who has just learned has it.
+        self.curve: list[tuple[float, float]] = []
         self._least_volatility = 0.0
         self._volatility_column = volatility_column(signature.features)
 
@@ -93,7 +95,7 @@ class Model(ABC):
         values = self.forecast(rows, horizon)
         ratings = self.ratings[:horizon]
         # Elementwise, and only what is rounded correctly wherever an element stands: no numpy function but sqrt.
-        spread = self._volatility(rows, horizon)
+        spread = self._spread(rows, horizon)
         reach = spread * [each.interval.finite_quantile() for each in ratings]
         scores = np.abs(values) / spread
         confidence: FloatArray = np.empty_like(values)
@@ -104,10 +106,19 @@ class Model(ABC):
         intervals = [list(zip(low, high, strict=True)) for low, high in zip(lower, upper, strict=True)]
         return Answer(values.tolist(), confidence.tolist(), intervals)
 
-    def _volatility(self, rows: FloatArray, horizon: int) -> FloatArray:
-        """Volatility that was known with each row, shape (n, horizon): the row's own, or that of past errors."""
-        if self._volatility_column is None:
+    def _spread(self, rows: FloatArray, horizon: int) -> FloatArray:
+        known = self.volatility(rows, horizon)
+        if known is None:
             return np.tile([each.interval.volatility for each in self.ratings[:horizon]], (len(rows), 1))
+        return known
+
+    def volatility(self, rows: FloatArray, horizon: int) -> FloatArray | None:
+        """Volatility that is known with each row, shape (n, horizon), batch-invariant; None if only past errors tell.
+
+        What a feature tells, unless a kind of model knows better.
+        """
+        if self._volatility_column is None:
+            return None
         return np.repeat(
             np.maximum(rows[:, [self._volatility_column]], self._least_volatility or _LEAST), horizon, axis=1
         )
@@ -132,6 +143,22 @@ class Model(ABC):
         Learns on the first 80 % to measure, on the rest, how far off it is at each step; then on everything. The rows
         between, whose targets reach into the rest, are left out of the first part.
         """
+        rows, targets = self._table(rows, targets)
+        steps, cut = targets.shape[1], int(len(rows) * (1 - HELD_OUT_FRACTION))
+        known = np.isfinite(targets)
+        if min(known[: max(0, cut - steps)].sum(axis=0).min(), known[cut:].sum(axis=0).min()) < _MINIMUM_ROWS:
+            raise Unpredictable(f"{len(rows)} rows are too few to learn {steps} steps; give a longer history")
+        self.learn(rows[: cut - steps], targets[: cut - steps], seed)
+        self.rate_by(rows[cut:], self.forecast(rows[cut:], steps), targets[cut:])
+        self.learn(rows, targets, seed)
+        return self
+
+    def learn_only(self, rows: FloatArray, targets: FloatArray, seed: int = 0) -> Self:
+        """Do what `fit` does, but do not ask how far off it is: for who judges its forecasts himself."""
+        self.learn(*self._table(rows, targets), seed)
+        return self
+
+    def _table(self, rows: FloatArray, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
         rows = np.ascontiguousarray(rows, dtype=np.float64)
         targets = np.ascontiguousarray(targets, dtype=np.float64)
         steps = self.signature.max_horizon
@@ -140,14 +167,7 @@ class Model(ABC):
             raise Unpredictable(f"rows and targets have shapes {rows.shape} and {targets.shape}; expected {expected}")
         if not np.isfinite(rows).all() or np.isinf(targets).any():
             raise Unpredictable("the training table holds NaN or infinite features, or infinite targets")
-        cut = int(len(rows) * (1 - HELD_OUT_FRACTION))
-        known = np.isfinite(targets)
-        if min(known[: max(0, cut - steps)].sum(axis=0).min(), known[cut:].sum(axis=0).min()) < _MINIMUM_ROWS:
-            raise Unpredictable(f"{len(rows)} rows are too few to learn {steps} steps; give a longer history")
-        self.learn(rows[: cut - steps], targets[: cut - steps], seed)
-        self.rate_by(rows[cut:], self.forecast(rows[cut:], steps), targets[cut:])
-        self.learn(rows, targets, seed)
-        return self
+        return rows, targets
 
     def rate_by(self, rows: FloatArray, values: FloatArray, targets: FloatArray) -> None:
         """Learn how far off it is from forecasts (n, steps) of rows that it had not seen, in order of time."""
@@ -158,9 +178,9 @@ class Model(ABC):
         if column is not None:
             self._least_volatility = max(_LEAST, 0.01 * float(np.abs(rows[:, column]).mean()))
         self.ratings = self._fresh_ratings(())
+        known = self.volatility(rows, targets.shape[1])
         for step, rating in enumerate(self.ratings):
-            volatility = None if column is None else self._volatility(rows, 1)[:, 0]
-            rate(values[:, step], targets[:, step], step + 1, volatility, rating)
+            rate(values[:, step], targets[:, step], step + 1, None if known is None else known[:, step], rating)
 
     def _fresh_ratings(self, states: Sequence[RatingState]) -> tuple[Rating, ...]:
         """Ratings that go on from their states, or know no more than the standard deviations."""
@@ -188,7 +208,7 @@ class Model(ABC):
         known = None if online else newer.forecast(rows, steps)
         for place, row in enumerate(rows):
             values = newer.forecast(row[None], steps)[0] if known is None else known[place]
-            volatility = newer._volatility(row[None], steps)[0]  # noqa: SLF001  its own copy
+            volatility = newer._spread(row[None], steps)[0]  # noqa: SLF001  its own copy
             for step in np.flatnonzero(np.isfinite(targets[place])).tolist():
                 rating, spread = newer.ratings[step], float(volatility[step])
                 rating.mature(rating.interval.issue(float(values[step]), spread), float(targets[place, step]))
@@ -196,10 +216,15 @@ class Model(ABC):
                 online.observe(row, targets[place])
         return newer
 
+    def plain_parameters(self) -> dict[str, Any]:
+        """Return its parameters as plain values, defaults included."""
+        plain: dict[str, Any] = msgspec.to_builtins(self.parameters)
+        return plain
+
     def save(self) -> dict[str, bytes]:
         """Return what has been learned as files, by name. The same model gives the same bytes."""
         states = [each.state for each in self.ratings]
-        learned = _Learned(self.residual_sd, msgspec.to_builtins(self.parameters), states, self._least_volatility)
+        learned = _Learned(self.residual_sd, self.plain_parameters(), states, self._least_volatility)
         return {"learned.json": msgspec.json.encode(learned), **self.weights()}
 
     @classmethod

@@ -6,7 +6,8 @@ So a signal that does not last is not repeated, and one ensemble serves every st
 """
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -36,25 +37,43 @@ class BoostedTrees(Model):
 
     def learn(self, rows: FloatArray, targets: FloatArray, seed: int) -> None:
         decay = [1.0]
-        if targets.shape[1] > 1:
-            cut = int(len(rows) * (1 - HELD_OUT_FRACTION))
-            seen = max(1, cut - targets.shape[1])
-            self._take(self._grow(rows[:seen], targets[:seen, 0], seed), decay)
-            first = self.forecast(rows[cut:], 1)[:, 0]
-            for step in range(1, targets.shape[1]):
-                decay.append(min(decay[-1], _slope(first, targets[cut:, step])))
+        cut = int(len(rows) * (1 - HELD_OUT_FRACTION))
+        seen = max(1, cut - targets.shape[1])
+        tail = (rows[cut:], targets[cut:, 0])
+        self._take(self._grow(rows[:seen], targets[:seen, 0], seed, tail=tail), decay)
+        first = self.forecast(rows[cut:], 1)[:, 0]
+        for step in range(1, targets.shape[1]):
+            decay.append(min(decay[-1], _slope(first, targets[cut:, step])))
         self._take(self._grow(rows, targets[:, 0], seed), decay)
 
-    def _grow(self, rows: FloatArray, target: FloatArray, seed: int) -> str:
+    def _grow(
+        self,
+        rows: FloatArray,
+        target: FloatArray,
+        seed: int,
+        objective: Mapping[str, Any] = MappingProxyType({"objective": "regression"}),
+        tail: tuple[FloatArray, FloatArray] | None = None,
+    ) -> str:
+        """Grow trees, as text; the squared error on a `tail` becomes the learning curve."""
         import lightgbm  # noqa: PLC0415  half a second that only its users should pay
 
         known = np.isfinite(target)
         settings = msgspec.to_builtins(self.parameters)
         rounds = settings.pop("num_boost_round")
-        settings |= {"objective": "regression", "seed": seed, "num_threads": 1, "verbosity": -1}
+        settings |= {**objective, "seed": seed, "num_threads": 1, "verbosity": -1}
         settings |= {"deterministic": True, "force_row_wise": True}
         data = lightgbm.Dataset(rows[known], target[known])
-        return lightgbm.train(settings, data, num_boost_round=rounds).model_to_string()
+        if tail is None:
+            return lightgbm.train(settings, data, num_boost_round=rounds).model_to_string()
+        held, seen = np.isfinite(tail[1]), dict[str, dict[str, list[float]]]()
+        watched = [data, data.create_valid(tail[0][held], tail[1][held])]
+        booster = lightgbm.train(
+            settings | {"metric": "l2"}, data, rounds, watched, ["learned", "held out"],
+            callbacks=[lightgbm.record_evaluation(seen)],
+        )  # fmt: skip
+        rounds_seen = zip(seen["learned"]["l2"], seen["held out"]["l2"], strict=True)
+        self.curve = [(float(learned), float(held_out)) for learned, held_out in rounds_seen]
+        return booster.model_to_string()
 
     def _take(self, text: str, decay: list[float]) -> None:
         import lightgbm  # noqa: PLC0415

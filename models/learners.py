@@ -17,7 +17,7 @@ def learner(kind: str, signature: Signature, parameters: Mapping[str, Any] | Non
     """Return what fits a fresh model of that kind and forecasts by it."""
 
     def learn(rows: FloatArray, targets: FloatArray, seed: int) -> Forecaster:
-        model = model_kind(kind)(signature, parameters).fit(rows, targets, seed)
+        model = model_kind(kind)(signature, parameters).learn_only(rows, targets, seed)
         return lambda tested: model.forecast(np.ascontiguousarray(tested), signature.max_horizon)
 
     return learn

@@ -118,16 +118,21 @@ class Net(Model):
                 return squares.sum() / m[places].sum().clamp(min=1)
 
             best, waited = float("inf"), 0
+            self.curve = []
             kept = {name: value.detach().clone() for name, value in weights.items()}
             for _ in range(settings.epochs):
                 order = torch.from_numpy(random.permutation(seen)).to(device)
+                learned = torch.zeros((), device=device)
                 for places in torch.split(order, settings.batch_rows):
                     adam.zero_grad()
-                    loss(places).backward()  # type: ignore[no-untyped-call]
+                    batch = loss(places)
+                    batch.backward()  # type: ignore[no-untyped-call]
+                    learned += batch.detach() * len(places) / seen
                     torch.nn.utils.clip_grad_norm_(weights.values(), 1.0)
                     adam.step()
                 with torch.no_grad():
                     tail = float(loss(slice(cut, None)))
+                self.curve.append((float(learned), tail))
                 if tail < best * (1 - 1e-4):
                     best, waited = tail, 0
                     kept = {name: value.detach().clone() for name, value in weights.items()}

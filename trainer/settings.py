@@ -14,7 +14,7 @@ from models.convert import nearest
 
 ENSEMBLE = "ensemble"
 BASELINES = ("drift", "ewma")
-ALIASES = {"lightgbm": "boosted_trees"}
+ALIASES = {"lightgbm": "boosted_trees", "lightgbm_quantile": "quantile_trees"}
 # The newest returns are a sequence, the other features stand beside each of them.
 PARAMETERS: dict[str, dict[str, Any]] = {"lstm": {"length": 3}, "transformer": {"length": 3}}
 FEATURES: tuple[dict[str, Any], ...] = (
@@ -31,13 +31,28 @@ FEATURES: tuple[dict[str, Any], ...] = (
 
 
 class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`models`: kinds by the names that users give them. `folds` blocks cover the last half of the history."""
+    """`models`: kinds by the names that users give them. `folds` blocks cover the last half of the history.
+
+    `tune`: how many sets of parameters are tried in each fold. `workers`: processes, by default one a core.
+    """
 
     data: Path
     models: tuple[str, ...]
     horizon: Annotated[int, Meta(ge=1, le=1000)] = 1
     folds: Annotated[int, Meta(ge=1, le=100)] = 4
     seed: int = 0
+    tune: Annotated[int, Meta(ge=1, le=1000)] = 1
+    workers: Annotated[int, Meta(ge=1, le=256)] | None = None
+
+    @property
+    def name(self) -> str:
+        """What the registered model is called."""
+        return self.data.stem
+
+    @property
+    def source(self) -> str:
+        """What reports and cards call the data."""
+        return self.data.name
 
     def kinds(self) -> dict[str, str]:
         """Kind of each model by the name that was asked for, without the random walk and the ensemble."""
@@ -49,7 +64,7 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     def endpoint(self, candles: Candles, declared: ModelsConfig | None) -> Endpoint:
         """Return the declaration named like the file, or the usual features, for so many steps."""
-        held = declared.models.get(self.data.stem) if declared else None
+        held = declared.models.get(self.name) if declared else None
         if held is not None:
             return msgspec.structs.replace(held, max_horizon=self.horizon)
         return Endpoint(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from evenhand.cli.output import Json, note, result
+from evenhand.cli.output import Json, result
 
 
 def register(app: typer.Typer) -> None:
@@ -13,21 +13,23 @@ def register(app: typer.Typer) -> None:
     app.command()(train)
 
 
-def train(
+def train(  # noqa: PLR0913, PLR0917  a flag each
     data: Annotated[Path, typer.Option(help="Candles as .csv or .parquet")],
     models: Annotated[str, typer.Option(help="Kinds, with commas between")] = "naive,ridge,lightgbm,ensemble",
     horizon: Annotated[int, typer.Option(help="Steps ahead", min=1, max=1000)] = 1,
     folds: Annotated[int, typer.Option(help="Test blocks over the last half of the history", min=1, max=100)] = 4,
     seed: Annotated[int, typer.Option(help="The same seed and data give the same numbers")] = 0,
+    tune: Annotated[int, typer.Option(help="Sets of parameters to try inside each fold", min=1, max=1000)] = 1,
+    workers: Annotated[int | None, typer.Option(help="Processes; by default one a core", min=1, max=256)] = None,
     register_versions: Annotated[bool, typer.Option("--register/--no-register", help="Save a version of each")] = True,
     json: Json = False,
 ) -> None:
     """Train models on a history, test them on what came after, and register them; run again after a kill to go on."""
     import contextlib
 
+    from evenhand.cli.bars import progress
     from evenhand.cli.loop import configuration, model_store
     from evenhand.errors import InvalidConfiguration
-    from trainer.pipeline import TrainingReport
     from trainer.pipeline import train as run
     from trainer.settings import TrainingSettings
 
@@ -35,9 +37,10 @@ def train(
     with contextlib.suppress(InvalidConfiguration):
         declared = configuration().models
     names = tuple(name.strip() for name in models.split(",") if name.strip())
-    settings = TrainingSettings(data=data, models=names, horizon=horizon, folds=folds, seed=seed)
+    settings = TrainingSettings(
+        data=data, models=names, horizon=horizon, folds=folds, seed=seed, tune=tune, workers=workers
+    )
     store = model_store()
-    report: TrainingReport = run(settings, declared, store if register_versions else None, store.root / ".folds", note)
-    skilled = [name for name, one in report.models.items() if one.verdict == "skill"]
-    verdict = f"skill: {', '.join(skilled)}" if skilled else "no skill: none of them beats the baselines"
-    result(report, json, lambda: f"{report.table}\n{verdict}")
+    with progress() as told:
+        report = run(settings, declared, store if register_versions else None, store.root / ".folds", told)
+    result(report, json, report.text)

@@ -3,17 +3,27 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from evenhand.errors import InvalidConfiguration
-from evenhand.training.ensemble import equal, mix, with_random_walk
-from evenhand.training.examples import Examples, IntArray
+from evenhand.training.coverage import Coverage, coverage_by_time
+from evenhand.training.ensemble import (
+    by_fold,
+    equal,
+    inverse_loss,
+    mix,
+    regret_bound,
+    stacking,
+    with_random_walk,
+)
+from evenhand.training.examples import Examples, FloatArray, IntArray
 from evenhand.training.rating import rate
 from evenhand.training.scores import Answers, Scores, ScoreSettings, score
 from evenhand.training.walk_forward import Walk
 
 ENSEMBLE = "ensemble"
-EQUAL = "equal_ensemble"
+FIXED = {"equal_ensemble": equal, "inverse_loss_ensemble": inverse_loss, "stacking_ensemble": stacking}
 RANDOM_WALK = "naive"
 
 
@@ -23,6 +33,24 @@ class Place(NamedTuple):
     model: str
     answers: Answers
     scores: Scores
+    coverage: Coverage
+
+
+class Regret(msgspec.Struct, frozen=True):
+    """Sum of squared errors of the ensemble at a step over that of its best expert, and the bound on it."""
+
+    step: int
+    regret: float
+    bound: float
+    best: str
+    loss_ratio: float
+
+
+class Contest(NamedTuple):
+    """What all models said, and how far the ensemble stayed behind the best of them."""
+
+    places: list[Place]
+    regrets: list[Regret]
 
 
 def contest(
@@ -31,42 +59,59 @@ def contest(
     baselines: Sequence[str],
     steps: Sequence[int],
     settings: ScoreSettings | None = None,
-) -> list[Place]:
-    """Score every model and two ensembles of all of them at the given steps (from 1), on one series.
+    volatility: FloatArray | None = None,
+) -> Contest:
+    """Score every model and four ensembles of all of them at the given steps (from 1), on one series.
 
     The random walk is a baseline and an expert whether or not it was given. Whatever is learned here (intervals,
-    confidence, weights) is learned from outcomes that had matured when the forecast was made.
+    confidence, weights) is learned from outcomes that had matured when the forecast was made. `volatility` (examples,)
+    is what was known of it with each row.
     """
-    rows = _rows(walks)
+    rows, folds = _rows(walks)
     missing = [name for name in baselines if name not in walks and name != RANDOM_WALK]
     if missing:
         raise InvalidConfiguration(f"the baselines {', '.join(missing)} have no forecasts: train them, too")
     places: list[Place] = []
+    regrets: list[Regret] = []
+    made_at, spread = examples.made_at[rows], None if volatility is None else volatility[rows]
     for step in steps:
         outcomes = examples.targets[rows, step - 1]
-        delay = _delay(examples.made_at[rows], examples.known_at[rows, step - 1])
+        delay = _delay(made_at, examples.known_at[rows, step - 1])
         said = {name: walk.values[:, step - 1] for name, walk in walks.items() if name != RANDOM_WALK}
+        names = [*said, RANDOM_WALK]
         experts = with_random_walk(np.column_stack([np.empty((len(rows), 0)), *said.values()]))
-        said |= {
-            RANDOM_WALK: np.zeros(len(rows)),
-            EQUAL: experts @ equal(experts, outcomes),
-            ENSEMBLE: mix(experts, outcomes, delay).values,
-        }
+        mixed = mix(experts, outcomes, delay).values
+        regrets.append(_regret(step, names, experts, mixed, outcomes, delay))
+        said |= {RANDOM_WALK: np.zeros(len(rows)), ENSEMBLE: mixed}
+        said |= {name: by_fold(rule, experts, outcomes, folds, delay) for name, rule in FIXED.items()}
         against = {name: said[name] for name in {*baselines, RANDOM_WALK}}
         for name, values in said.items():
-            answers = rate(values, outcomes, delay)
+            answers = rate(values, outcomes, delay, spread)
             others = {other: forecast for other, forecast in sorted(against.items()) if other != name}
-            places.append(Place(name, answers, score(answers, others, outcomes, step, settings)))
-    return places
+            scores = score(answers, others, outcomes, step, settings)
+            places.append(Place(name, answers, scores, coverage_by_time(made_at, answers, outcomes)))
+    return Contest(places, regrets)
 
 
-def _rows(walks: Mapping[str, Walk]) -> IntArray:
+def _regret(
+    step: int, names: Sequence[str], experts: FloatArray, mixed: FloatArray, outcomes: FloatArray, delay: int
+) -> Regret:
+    known = np.isfinite(outcomes)
+    losses = (experts[known] - outcomes[known, None]) ** 2
+    sums, ours = losses.sum(axis=0), float(((mixed[known] - outcomes[known]) ** 2).sum())
+    best = int(sums.argmin())
+    bound = regret_bound(int(known.sum()), len(names), float(np.ptp(losses, axis=1).mean()), delay)
+    ratio = ours / float(sums[best]) if sums[best] > 0 else 1.0
+    return Regret(step, ours - float(sums[best]), bound, names[best], ratio)
+
+
+def _rows(walks: Mapping[str, Walk]) -> tuple[IntArray, IntArray]:
     if not walks:
         raise InvalidConfiguration("no model has forecast anything: name at least one")
-    first = next(iter(walks.values())).rows
-    if any(not np.array_equal(walk.rows, first) for walk in walks.values()):
+    first = next(iter(walks.values()))
+    if any(not np.array_equal(walk.rows, first.rows) for walk in walks.values()):
         raise InvalidConfiguration("the models have forecast different rows: walk all of them by one plan")
-    return first
+    return first.rows, first.folds
 
 
 def _delay(made_at: IntArray, known_at: IntArray) -> int:

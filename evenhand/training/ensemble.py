@@ -6,13 +6,14 @@ Wintenberger 2017) with the gradient trick and fixed share (Herbster and Warmuth
 
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
 import numpy as np
 from msgspec import Meta
 
-from evenhand.training.examples import FloatArray
+from evenhand.training.examples import FloatArray, IntArray
 
 
 def with_random_walk(forecasts: FloatArray) -> FloatArray:
@@ -52,6 +53,20 @@ def stacking(forecasts: FloatArray, outcomes: FloatArray) -> FloatArray:
     )
     normalised: FloatArray = weights / weights.sum()
     return normalised
+
+
+Rule = Callable[[FloatArray, FloatArray], FloatArray]
+
+
+def by_fold(rule: Rule, forecasts: FloatArray, outcomes: FloatArray, folds: IntArray, delay: int) -> FloatArray:
+    """Forecasts (n,) by weights that a rule found, for each fold, in what had matured before it; equal in the first."""
+    values = np.empty(len(forecasts))
+    for fold in np.unique(folds):
+        places = np.flatnonzero(folds == fold)
+        seen = max(0, int(places[0]) - delay + 1)
+        weights = rule(forecasts[:seen], outcomes[:seen]) if np.isfinite(outcomes[:seen]).any() else None
+        values[places] = forecasts[places] @ (equal(forecasts, outcomes) if weights is None else weights)
+    return values
 
 
 class BoaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,9 +143,18 @@ class Mixed(msgspec.Struct, frozen=True):
     weights: FloatArray
 
 
-def mix(forecasts: FloatArray, outcomes: FloatArray, delay: int, settings: BoaSettings | None = None) -> Mixed:
-    """Run BOA over forecasts (n, experts) in order of time; outcome i is known before forecast i + delay."""
-    boa = Boa(forecasts.shape[1], settings)
+def mix(
+    forecasts: FloatArray,
+    outcomes: FloatArray,
+    delay: int,
+    settings: BoaSettings | None = None,
+    boa: Boa | None = None,
+) -> Mixed:
+    """Run BOA over forecasts (n, experts) in order of time; outcome i is known before forecast i + delay.
+
+    `boa` is what it goes on from, and where what was learned is left, of the last outcomes, too.
+    """
+    boa = boa or Boa(forecasts.shape[1], settings)
     waiting: deque[FloatArray] = deque()
     weights = np.empty_like(forecasts)
     for place in range(len(forecasts)):
@@ -140,6 +164,9 @@ def mix(forecasts: FloatArray, outcomes: FloatArray, delay: int, settings: BoaSe
                 boa.learn(used, forecasts[matured], float(outcomes[matured]))
         weights[place] = boa.weights
         waiting.append(weights[place])
+    for place in range(max(0, len(forecasts) - delay), len(forecasts)):  # what matures after the last forecast
+        if math.isfinite(outcomes[place]):
+            boa.learn(waiting[place - len(forecasts)], forecasts[place], float(outcomes[place]))
     return Mixed((weights * forecasts).sum(axis=1), weights)
 
 

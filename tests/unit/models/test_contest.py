@@ -33,7 +33,7 @@ def run(made: Examples, kinds: dict[str, dict[str, object]]) -> dict[str, Place]
     signature = Signature(features=tuple("abcde"), target="y", unit="fraction", horizon_s=3600)
     plan = WalkForward(start_ms=int(made.made_at[len(made) // 2]), test_ms=len(made) // 4 * HOUR)
     walks = {kind: walk(made, plan, learner(kind, signature, parameters)) for kind, parameters in kinds.items()}
-    return {place.model: place for place in contest(made, walks, ["drift", "ewma"], [1])}
+    return {place.model: place for place in contest(made, walks, ["drift", "ewma"], [1]).places}
 
 
 KINDS: dict[str, dict[str, object]] = {
@@ -62,7 +62,7 @@ def test_where_there_is_a_signal_who_finds_it_has_skill() -> None:
     best = min(place.scores.rmse for place in places.values())
     assert places[ENSEMBLE].scores.rmse <= best * 1.01
     table = as_markdown(list(places.values()))
-    assert table.count("| skill |") == 6  # the equal ensemble, too
+    assert table.count("| skill |") == 8  # the ensembles with fixed weights, too
     assert "| 1 | naive |" in table
 
 
@@ -99,7 +99,7 @@ def test_real_prices_get_intervals_that_hold_and_an_honest_verdict() -> None:
     plan = WalkForward(start_ms=int(made.made_at[8000]), test_ms=60 * 24 * HOUR)
     kinds: dict[str, dict[str, object]] = {"drift": {}, "ridge": {}, "boosted_trees": {"min_data_in_leaf": 50}}
     walks = {kind: walk(made, plan, learner(kind, endpoint.signature(), given)) for kind, given in kinds.items()}
-    places = contest(made, walks, ["drift"], [1, 7])
+    places = contest(made, walks, ["drift"], [1, 7]).places
     for step in (1, 7):
         at = {place.model: place.scores for place in places if place.scores.step == step}
         assert at[ENSEMBLE].rmse <= min(each.rmse for each in at.values()) * 1.0005  # 0.1 % of the squared error

@@ -1,21 +1,30 @@
 """`evenhand train`: from a file to a verdict and versions."""
 
 import json
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
+import psutil
 import pytest
 
-import trainer.pipeline
+import trainer.walking
 from evenhand.cli import exits
 from evenhand.cli.run import run
 from evenhand.errors import InvalidConfiguration
 from evenhand.training.walk_forward import forecast_fold
 from models.store import ModelStore
 from trainer.pipeline import train
+from trainer.progress import Told
 from trainer.settings import TrainingSettings
+from trainer.tuning import tune
 
+QUIET = Told(lambda _: None)
 START = 1_500_000_000_000
 
 
@@ -56,8 +65,14 @@ def test_the_command_says_who_has_skill_and_registers_versions(data: Path, capsy
     }  # fmt: skip
     assert (models["ridge"]["version"], models["lightgbm"]["version"]) == ("1.0.0", "1.1.0")
     assert models["naive"]["version"] is None
+    assert models["ensemble"]["version"] == "1.2.0"
+    assert [one["regret"] <= one["bound"] for one in report["regrets"]] == [True, True]
+    assert report["trials"] == 4 * 2  # models that walked, steps
+    served = ModelStore(data.parent / "var" / "models").load("momentum", "1.2.0")
+    assert served.forecast(np.zeros((1, 9)), 2).shape == (1, 2)
+    assert len(report["curves"]["lightgbm"]) == 100
     assert run([*command[:4], "ridge", "--horizon", "2", "--json"]) == exits.OK
-    assert json.loads(capsys.readouterr().out)["models"]["ridge"]["version"] == "1.2.0"  # ridge instead of trees
+    assert json.loads(capsys.readouterr().out)["models"]["ridge"]["version"] == "1.3.0"  # ridge instead of the ensemble
     assert run([*command[:4], "ridge", "--horizon", "1", "--json"]) == exits.OK
     assert json.loads(capsys.readouterr().out)["models"]["ridge"]["version"] == "2.0.0"  # fewer steps
 
@@ -66,7 +81,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = TrainingSettings(data=data, models=("ridge",))
-    whole = train(settings, None, None, tmp_path / "whole", lambda _: None)
+    whole = train(settings, None, None, tmp_path / "whole", QUIET)
     done: list[int] = []
 
     def killed(*given: object) -> object:
@@ -75,11 +90,11 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
         done.append(1)
         return forecast_fold(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(trainer.pipeline, "forecast_fold", killed)
+    monkeypatch.setattr(trainer.walking, "forecast_fold", killed)
     with pytest.raises(KeyboardInterrupt):
-        train(settings, None, None, tmp_path / "kept", lambda _: None)
+        train(settings, None, None, tmp_path / "kept", QUIET)
     done.clear()
-    again = train(settings, None, None, tmp_path / "kept", lambda _: None)
+    again = train(settings, None, None, tmp_path / "kept", QUIET)
     assert len(done) == 12 - 6  # three models, four folds
     assert again == whole
 
@@ -89,7 +104,7 @@ def test_the_same_data_and_seed_give_the_same_files(data: Path, tmp_path: Path) 
     saved = []
     for name in ("a", "b"):
         store = ModelStore(tmp_path / name)
-        train(settings, None, store, tmp_path / "kept", lambda _: None)
+        train(settings, None, store, tmp_path / "kept", QUIET)
         saved.append(store.describe("momentum", "1.0.0").files)
     assert saved[0] == saved[1]
 
@@ -99,3 +114,53 @@ def test_what_cannot_be_trained_is_refused(data: Path, capsys: pytest.CaptureFix
         TrainingSettings(data=data, models=("rigde",)).kinds()
     assert run(["train", "--data", "nowhere.csv"]) == exits.FAILED
     assert "there is no such file" in capsys.readouterr().err
+
+
+def test_processes_in_parallel_give_the_same_numbers_as_one(data: Path, tmp_path: Path) -> None:
+    settings = TrainingSettings(data=data, models=("lightgbm",), workers=1)
+    alone = train(settings, None, None, tmp_path / "alone", QUIET)
+    together = train(msgspec.structs.replace(settings, workers=2), None, None, tmp_path / "together", QUIET)
+    assert alone == together
+
+
+@pytest.mark.slow
+def test_killed_with_all_its_processes_it_goes_on_where_it_was(data: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "evenhand.cli", "train", "--data", str(data), "--models", "ridge,lightgbm,lstm"]
+    command += ["--workers", "2", "--no-register", "--json"]
+    kept = tmp_path / "var" / "models" / ".folds"
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    while len(list(kept.glob("*.npy"))) < 5 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    children = psutil.Process(first.pid).children(recursive=True)
+    first.kill()
+    first.wait()
+    psutil.wait_procs(children, timeout=30)
+    assert not [child for child in children if child.is_running()]  # none is left behind
+    done = {path.name: path.stat().st_mtime_ns for path in kept.glob("*.npy")}
+    assert 5 <= len(done) < 20
+    again = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, timeout=120)
+    assert f"{len(done)} folds were done before" in again.stderr
+    assert {name: (kept / name).stat().st_mtime_ns for name in done} == done
+    shutil.rmtree(kept)
+    whole = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, timeout=120)
+    assert whole.stdout == again.stdout
+
+
+def test_tuning_is_done_inside_the_fold_and_every_trial_is_counted(data: Path, tmp_path: Path) -> None:
+    settings = TrainingSettings(data=data, models=("ridge",), folds=2, tune=4)
+    store = ModelStore(tmp_path / "models")
+    report = train(settings, None, store, tmp_path / "kept", QUIET)
+    assert report.trials == 3 * 4
+    assert report.parameters["ridge"] == {"alpha": pytest.approx(store.load("momentum", "1.0.0").parameters.alpha)}
+    signature = store.load("momentum", "1.0.0").signature
+    random = np.random.default_rng(1)
+    rows, targets = random.normal(size=(400, 9)), random.normal(size=(400, 1))
+    usual = {"alpha": 0.5}
+    chosen = tune("ridge", signature, usual, (rows, targets), 3, 8)
+    assert chosen["alpha"] > 1000  # noise: the heaviest penalty is best
+    assert tune("ridge", signature, usual, (rows, targets), 3, 8) == chosen
+    assert tune("ridge", signature, usual, (rows, targets), 3, 1) == usual
+    assert tune("drift", signature, {}, (rows, targets), 3, 8) == {}  # nothing to tune
+    with pytest.raises(InvalidConfiguration, match="too few to tune"):
+        tune("ridge", signature, usual, (rows[:2], targets[:2] * np.nan), 3, 8)

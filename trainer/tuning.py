@@ -1,0 +1,92 @@
+"""Tuning inside a fold: what is chosen is chosen on the fold's own training rows, and every trial is counted.
+
+Parameters are tried at the points of a scrambled Halton sequence (Halton 1960), which fills a space more evenly than
+chance does, with the model's usual parameters as the first trial. Each trial learns from the first three quarters of
+the training and is judged by the squared error on the purged rest.
+"""
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from evenhand.errors import InvalidConfiguration
+from evenhand.training.examples import FloatArray, Forecaster, Learner
+from models.base import model_kind
+from models.signature import Signature
+
+VALIDATED_FRACTION = 0.25
+
+
+class Range(NamedTuple):
+    """A parameter's least and greatest value, tried evenly in its logarithm."""
+
+    low: float
+    high: float
+
+    def at(self, share: float) -> float | int:
+        """The value at a share of the way; a whole number where both ends are."""
+        value = math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low)))
+        return round(value) if isinstance(self.low, int) and isinstance(self.high, int) else value
+
+
+_TREES = {
+    "learning_rate": Range(0.01, 0.2),
+    "num_leaves": Range(4, 63),
+    "min_data_in_leaf": Range(10, 300),
+    "num_boost_round": Range(20, 300),
+    "lambda_l2": Range(0.1, 100.0),
+}
+_NETS = {"width": Range(8, 48), "learning_rate": Range(0.001, 0.02), "weight_decay": Range(0.0001, 0.1)}
+SPACES: Mapping[str, Mapping[str, Range]] = MappingProxyType(
+    {
+        "ridge": {"alpha": Range(0.1, 100_000.0)},
+        "boosted_trees": _TREES,
+        "quantile_trees": _TREES,
+        "lstm": _NETS,
+        "transformer": _NETS,
+        "online": {"learning_rate": Range(0.001, 0.2), "l2": Range(0.00001, 0.1)},
+    }
+)
+
+
+def tune(
+    kind: str, signature: Signature, usual: Mapping[str, Any], table: tuple[FloatArray, FloatArray], seed: int,
+    trials: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Return the parameters that were best on the last quarter of a table (rows, targets) in order of time."""
+    space = SPACES.get(kind)
+    if trials <= 1 or space is None:
+        return dict(usual)
+    from scipy.stats import qmc  # noqa: PLC0415  for tuning only
+
+    rows, targets = table
+    cut = int(len(rows) * (1 - VALIDATED_FRACTION))
+    seen = cut - targets.shape[1]  # labels of the rows between reach into what is validated
+    if seen < 1 or not np.isfinite(targets[cut:]).any():
+        raise InvalidConfiguration(f"{len(rows)} rows are too few to tune on; give a longer history, or do not tune")
+    points = qmc.Halton(len(space), seed=seed).random(trials - 1)
+    tried: list[dict[str, Any]] = [dict(usual)]
+    tried += [
+        {**usual, **{name: each.at(share) for (name, each), share in zip(space.items(), point, strict=True)}}
+        for point in points.tolist()
+    ]
+    losses = []
+    for parameters in tried:
+        model = model_kind(kind)(signature, parameters).learn_only(rows[:seen], targets[:seen], seed)
+        errors = model.forecast(np.ascontiguousarray(rows[cut:]), signature.max_horizon) - targets[cut:]
+        losses.append(float(np.nanmean(errors**2)))
+    return tried[int(np.argmin(losses))]
+
+
+def tuned_learner(kind: str, signature: Signature, usual: Mapping[str, Any], trials: int) -> Learner:
+    """Return what tunes and then learns, on nothing but the rows that it gets."""
+
+    def learn(rows: FloatArray, targets: FloatArray, seed: int) -> Forecaster:
+        parameters = tune(kind, signature, usual, (rows, targets), seed, trials)
+        model = model_kind(kind)(signature, parameters).learn_only(rows, targets, seed)
+        return lambda tested: model.forecast(np.ascontiguousarray(tested), signature.max_horizon)
+
+    return learn
