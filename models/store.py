@@ -1,5 +1,6 @@
 """Model versions on disk: `ROOT/MODEL/VERSION/model.json` and the files that it seals. A version never changes."""
 
+import io
 import os
 import re
 import shutil
@@ -7,12 +8,14 @@ import tempfile
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from evenhand.errors import EvenhandError, InvalidConfiguration, ModelUnavailable
-from models.base import Model, model_kind
+from models.base import FloatArray, Model, model_kind
 from models.card import Card, Description, sha256, write_card
 
-CARD = "model.json"
+CARD, REFERENCE = "model.json", "reference.npy"
+REFERENCE_ROWS = 4096
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,199}")
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z.-]+))?")
 
@@ -42,14 +45,23 @@ class ModelStore:
         self.root = root
         self._loaded: dict[tuple[str, str], Model] = {}
 
-    def save(self, name: str, version: str, model: Model, description: Description) -> Card:
-        """Write a fitted model as a version, whole or not at all. The same one again is no error."""
+    def save(
+        self, name: str, version: str, model: Model, description: Description, rows: FloatArray | None = None
+    ) -> Card:
+        """Write a fitted model as a version, whole or not at all. The same one again is no error.
+
+        Of the `rows` that it was trained on the last ones are kept: what is normal, for whoever watches for drift.
+        """
         if not _NAME.fullmatch(name):
             raise InvalidConfiguration(
                 f"model name {name!r} has other characters than letters, digits, '.', '_', '-', '@'"
             )
         version_key(version)
         files = model.save()
+        if rows is not None:
+            last = io.BytesIO()
+            np.save(last, np.ascontiguousarray(rows[-REFERENCE_ROWS:], np.float64), allow_pickle=False)
+            files[REFERENCE] = last.getvalue()
         card = write_card(name, version, model, files, description)
         home = self.root / name
         home.mkdir(parents=True, exist_ok=True)
@@ -83,6 +95,18 @@ class ModelStore:
         return held
 
     get = load  # what the inference agent calls it
+
+    def reference(self, name: str, version: str) -> dict[str, FloatArray] | None:
+        """Return the last rows that a version was trained on, by feature; None for one that kept none."""
+        try:
+            card = self.describe(name, version)
+            content = (self.root / name / version / REFERENCE).read_bytes()
+        except (ModelUnavailable, OSError):
+            return None
+        if card.files.get(REFERENCE) != sha256(content):
+            raise ModelUnavailable(f"{name} {version}: {REFERENCE} is not what was saved; restore it, or train again")
+        rows = np.load(io.BytesIO(content), allow_pickle=False)
+        return {feature: rows[:, place] for place, feature in enumerate(card.signature.features)}
 
     def _read(self, name: str, version: str) -> Model:
         card = self.describe(name, version)

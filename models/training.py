@@ -1,16 +1,19 @@
 """Trains the versions that a configuration declares, from candles, in seconds; sees nothing after `train_until`."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from evenhand.errors import EvenhandError, InvalidConfiguration
+from evenhand.training.versioning import Derived
 from models.base import FloatArray, Model, model_kind
 from models.candle_files import read_candles
 from models.candles import Candles
-from models.card import Description
+from models.card import Description, Lineage, Source
 from models.config import Endpoint
 from models.features.engine import FeatureEngine
 from models.store import ModelStore
@@ -72,8 +75,11 @@ def train_on(candles: Candles, source: str, store: ModelStore, name: str, endpoi
         if first.version not in held:
             model = model_kind(first.kind)(endpoint.signature(), first.parameters)
             model.fit(table.rows, table.targets, endpoint.seed)
+            made = origin(endpoint, table, model)
             summary = first.summary or f"{first.kind}, first version"
-            store.save(name, first.version, model, describe(summary, source, candles, table, endpoint.seed))
+            store.save(
+                name, first.version, model, describe(summary, source, candles, table, endpoint.seed, made), table.rows
+            )
     return {first.version: store.load(name, first.version) for first in endpoint.versions}
 
 
@@ -87,7 +93,10 @@ def seen_candles(candles: Candles, endpoint: Endpoint) -> Candles:
     return seen
 
 
-def describe(summary: str, source: str, candles: Candles, table: Table, seed: int) -> Description:
+def describe(
+    summary: str, source: str, candles: Candles, table: Table, seed: int,
+    lineage: Lineage | msgspec.UnsetType = msgspec.UNSET,
+) -> Description:  # fmt: skip
     """Say where a version comes from."""
     return Description(
         summary=summary,
@@ -97,4 +106,23 @@ def describe(summary: str, source: str, candles: Candles, table: Table, seed: in
         trained_from=int(candles.open_time[0]),
         trained_to=int(candles.open_time[-1]) + candles.interval_ms,
         seed=seed,
+        lineage=lineage,
+    )
+
+
+def origin(
+    endpoint: Endpoint, table: Table, model: Model, *, derived: Derived | None = None, follows: str = "",
+    sources: Iterable[Source] = (), metrics: Mapping[str, float] | None = None,
+) -> Lineage:  # fmt: skip
+    """Return what it takes to learn a fitted model again. Its example is the last row."""
+    row = np.ascontiguousarray(table.rows[-1:])
+    return Lineage(
+        features=endpoint.features,
+        sources=tuple(sorted(sources)),
+        follows=follows,
+        change=derived.change if derived else "",
+        reasons=derived.reasons if derived else (),
+        example=tuple(row[0].tolist()),
+        answer=tuple(model.forecast(row, endpoint.max_horizon)[0].tolist()),
+        metrics=dict(metrics or {}),
     )
