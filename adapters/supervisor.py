@@ -46,9 +46,14 @@ class Supervisor:
     """`run` returns when a signal has ended it. `environment` is what the children get, besides the endpoints."""
 
     def __init__(
-        self, home: Path, workers: int, environment: Mapping[str, str], told: Callable[[RunState], None]
-    ) -> None:
-        """Keep `workers` workers, with everything that they leave behind in `home`; `told` hears of each change."""
+        self, home: Path, workers: int, environment: Mapping[str, str], told: Callable[[RunState], None],
+        *, tells: bool = False,
+    ) -> None:  # fmt: skip
+        """Keep `workers` workers, with everything that they leave behind in `home`; `told` hears of each change.
+
+        With `tells`, keep a notifier, too.
+        """
+        self._tells = tells
         self._home, self._told = home, told
         self._environment = {**environment, "EVENHAND_HOME": str(home)}
         self._worker_names = [f"w{number}" for number in range(1, workers + 1)]
@@ -117,6 +122,8 @@ class Supervisor:
         for name in self._worker_names:
             self._add(name, "worker", "--name", name, BROKER_CLIENT_ID=f"evenhand-{name}")
         self._add("clock", "clock")
+        if self._tells:
+            self._add("notifier", "notifier")
         self._say("training the models that are missing")
         self._setup = Future()
         threading.Thread(target=self._set_up, args=(self._setup,), name="setup", daemon=True).start()
@@ -186,7 +193,7 @@ class Supervisor:
         """The broker is new and empty: what the workers hold is of a log that is gone."""
         log.warning("the broker was started again and has lost the log: workers start anew")
         self._phase("starting", "the broker has died and lost its log")
-        self._stop_services("clock", *self._worker_names)
+        self._stop_services("clock", "notifier", *self._worker_names)
         self._start_loop()
 
     def _give_up_early(self) -> None:
@@ -206,7 +213,7 @@ class Supervisor:
         self._phase("stopping", message)
         for child in list(self._steps):
             child.stop(1.0)
-        self._stop_services("clock", *self._worker_names)
+        self._stop_services("clock", "notifier", *self._worker_names)
         self._stop_services("redis", "broker")
         if failure:
             self._phase("failed", message)

@@ -3,9 +3,9 @@
 from typing import Protocol
 
 from evenhand.errors import EvenhandError
-from evenhand.events import AlertFired, AlertResolved
+from evenhand.events import Alert
 
-Alert = AlertFired | AlertResolved
+__all__ = ["Alert", "Channel", "DeliveryFailed"]
 
 
 class DeliveryFailed(EvenhandError):

@@ -46,7 +46,7 @@ GROUPS = (
     config,
     dead_letters,
 )
-MORE = ("demo", "replay", "train")  # registered where they are there
+MORE = ("demo", "replay", "train", "notifier", "alerts")  # registered where they are there
 
 app = typer.Typer(
     name="evenhand",

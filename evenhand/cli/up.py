@@ -34,7 +34,8 @@ def up(
 ) -> None:
     """Start everything: a broker, Redis, topics, models, the clock and workers. Ctrl-C or `evenhand down` ends it.
 
-    Kafka is the one of KAFKA_BOOTSTRAP_SERVERS, else an Apache Kafka from KAFKA_HOME, else the embedded broker.
+    Kafka is the one of KAFKA_BOOTSTRAP_SERVERS, else an Apache Kafka from KAFKA_HOME, else the embedded broker. Where a
+    channel for alerts is set (SLACK_WEBHOOK_URL, SMTP_SERVER, MONITORING_WEBHOOK_URL, ...), a notifier runs, too.
     """
     from evenhand.client.checkout import root
 
@@ -118,7 +119,10 @@ def _run_here(folder: Path, workers: int, json: bool) -> None:
             sys.stdout.flush()
             note("ready: end it with Ctrl-C or `evenhand down`")
 
-    Supervisor(folder, workers, environment, hear).run()
+    from evenhand.cli.notifier import configured
+
+    _, channels = configured()
+    Supervisor(folder, workers, environment, hear, tells=len(channels) > 1).run()
     if sys.stdin is not None and sys.stdin.isatty():
         say("")
     raise typer.Exit(exits.OK)

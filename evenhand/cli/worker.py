@@ -73,7 +73,7 @@ def clock() -> None:
         beat.reached = time_ms
         write_beat(folder, beat)
 
-    _run_until_signal(run_clock(settings, told))
+    run_until_signal(run_clock(settings, told))
 
 
 def _prepare() -> "KafkaSettings":
@@ -106,7 +106,8 @@ def _agents_app(root: Path) -> Any:
     return module.app
 
 
-def _run_until_signal(work: Any) -> None:
+def run_until_signal(work: Any) -> None:
+    """Run until it ends, or until SIGTERM or Ctrl-C ask for the end."""
     import contextlib
     import signal
 
