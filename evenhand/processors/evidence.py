@@ -28,6 +28,8 @@ SOURCE = "/evenhand/evidence"
 ENTRIES_ROW = b"e/"
 Place = tuple[str, int, int, int]  # topic, partition, first and last offset
 
+GONE = Pair(0, "", 0.0, {}, (0, "", "", ""))  # in the place of a pair whose better copy lies in another epoch
+
 
 class Entries(msgspec.Struct, array_like=True):
     """What one batch added to an open epoch, and where it lies."""
@@ -48,10 +50,17 @@ class Epoch:
         self.places: dict[tuple[str, int], list[int]] = {}
         self.rows: list[bytes] = []
 
+    def __bool__(self) -> bool:
+        return bool(self.exposures or self.pairs)
+
     def add(self, row: bytes, entries: Entries) -> None:
         """Take entries that its rows hold."""
         self.exposures.update(entries.exposures)
-        self.pairs.update(entries.pairs)
+        for pair_id, pair in entries.pairs.items():
+            if pair.time:
+                self.pairs[pair_id] = pair
+            else:
+                self.pairs.pop(pair_id, None)
         topic, partition, first, last = entries.place
         span = self.places.setdefault((topic, partition), [first, last])
         span[0], span[1] = min(span[0], first), max(span[1], last)
@@ -141,8 +150,12 @@ class Evidence(Processor):
         else:
             delay = event.delay_ms
         epoch = event.time // (experiment.epoch_s * 1000)
-        if delay > experiment.grace_s * 1000 or epoch < subject.next_epoch:
-            return  # late, a repeat of what was counted, or of before the experiment
+        if delay > experiment.grace_s * 1000:
+            return  # late
+        if epoch < subject.next_epoch:  # a repeat of what was counted, or of before the experiment
+            if isinstance(event, PredictionScored):
+                self._take_back(experiment.name, event, (topic, self.partition, record.offset, record.offset), added)
+            return
         name = experiment.name, epoch
         entries = added.get(name)
         if entries is None:
@@ -170,9 +183,22 @@ class Evidence(Processor):
                 return
             if where != epoch:
                 gone = added.setdefault((subject, where), Entries({}, {}, added[subject, epoch].place))
-                gone.pairs[pair_id] = Pair(0, "", 0.0, {}, (0, "", "", ""))
+                gone.pairs[pair_id] = GONE
         self._where[subject, pair_id] = epoch
         added[subject, epoch].pairs[pair_id] = pair
+
+    def _take_back(
+        self, subject: str, event: PredictionScored, place: Place, added: dict[tuple[str, int], Entries]
+    ) -> None:
+        """Forget a worse copy that lies in an open epoch: this one is what counts, and its epoch is no longer open."""
+        where = self._where.get((subject, event.id))
+        if where is None:
+            return
+        fresh, held = added.get((subject, where)), self.open.get((subject, where))
+        known = (fresh and fresh.pairs.get(event.id)) or (held and held.pairs.get(event.id))
+        if known and _pair(event).rank < known.rank:
+            added.setdefault((subject, where), Entries({}, {}, place)).pairs[event.id] = GONE
+            del self._where[subject, event.id]
 
     def _keep(self, added: dict[tuple[str, int], Entries], output: Output) -> None:
         for (subject, epoch), entries in added.items():
@@ -197,10 +223,11 @@ class Evidence(Processor):
             if last >= subject.next_epoch:
                 held = sorted(epoch for of, epoch in self.open if of == name and epoch <= last)
                 for epoch in held:
-                    self._report(subject, subject.next_epoch, epoch - 1, None, output)
-                    self._report(subject, epoch, epoch, self.open[name, epoch], output)
+                    if self.open[name, epoch]:  # what was in it may have moved
+                        self._report(subject, subject.next_epoch, epoch - 1, None, output)
+                        self._report(subject, epoch, epoch, self.open[name, epoch], output)
+                        subject.next_epoch = epoch + 1
                     self._forget(name, epoch, output)
-                    subject.next_epoch = epoch + 1
                 self._report(subject, subject.next_epoch, last, None, output)
                 subject.next_epoch = last + 1
                 output.rows[NEXT_ROW + name.encode()] = b"%d" % subject.next_epoch
@@ -223,7 +250,7 @@ class Evidence(Processor):
         experiment = subject.experiment
         variants, phases, digest, places = {}, {}, "", []
         if held is not None:
-            pairs = sorted((pair.time, pair_id) for pair_id, pair in held.pairs.items() if pair.time)
+            pairs = sorted((pair.time, pair_id) for pair_id, pair in held.pairs.items())
             ids = [*sorted(held.exposures), *(pair_id for _, pair_id in pairs)]
             counted = [held.pairs[pair_id] for _, pair_id in pairs]
             variants = fold(experiment, held.exposures.values(), counted)

@@ -59,11 +59,11 @@ def test_rows_of_a_partition_load_into_the_same_counts() -> None:
     assert msgspec.structs.asdict(again.counts) == msgspec.structs.asdict(processor.counts)
 
 
-def scored(*outcomes: OutcomeObserved) -> dict[str, list[bytes]]:
+def scored(*outcomes: OutcomeObserved, begins: int = START, asked: int = START + 60_000) -> dict[str, list[bytes]]:
     """What evidence holds of the pairs that a prediction and its outcomes lead to, in this order of arrival."""
     log = Log(1)
-    log.append(REQUESTS, 0, [Row(None, encode(served(trial())), [])])
-    request = PredictionRequested(id="r", time=START + 60_000, key="k", model="line", features=[1.0])
+    log.append(REQUESTS, 0, [Row(None, encode(msgspec.structs.replace(served(trial()), time=begins)), [])])
+    request = PredictionRequested(id="r", time=asked, key="k", model="line", features=[1.0])
     log.append(REQUESTS, 0, [Row(None, encode(request), [])])
     runner = play(log)
     for outcome in outcomes:
@@ -84,6 +84,18 @@ def test_of_outcomes_that_contradict_each_other_the_same_one_is_evidence_whateve
     found = [scored(*order) for order in permutations(outcomes)]
     assert len(found[0]) == 1
     assert all(each == found[0] for each in found)
+
+
+def test_a_pair_whose_better_copy_is_of_before_the_experiment_is_no_evidence_whatever_the_order() -> None:
+    asked, begins = START + 8_000, START + 5_000  # the first epoch that counts begins at START + 10_000
+    before, after = (
+        OutcomeObserved(id=name, time=asked + later, key="k", value=1.0, request_id="r")
+        for name, later in (("b", 1000), ("a", 3000))
+    )
+    assert sum(map(len, scored(after, begins=begins, asked=asked).values())) == 1
+    for outcomes in permutations((before, after, after)):
+        found = scored(*outcomes, begins=begins, asked=asked)
+        assert not any(found.values()), [each.id for each in outcomes]
 
 
 def test_an_answer_is_preferred_to_an_error_so_that_no_pair_is_taken_back() -> None:
