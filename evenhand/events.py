@@ -236,6 +236,25 @@ class PredictionScored(Event, frozen=True, kw_only=True, omit_defaults=True):
     interval: tuple[float, float] | None = None
 
 
+class MetricAttributed(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A MetricObserved and the prediction that it counts for: that of its request, or the last one of its unit before.
+
+    `delay_ms` is the greater delay of the two. `control` is the digest of what held when the request was assigned.
+    """
+
+    name: Text
+    value: float
+    model: Model
+    request_id: Request
+    unit: Unit
+    variant: Text
+    version: Text
+    experiment: str | None = None
+    control: str = ""
+    predicted_time: Time
+    delay_ms: int
+
+
 class Moments(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Count, mean, and sum of squared deviations of a metric: [n, mean, m2, low].
 
@@ -265,7 +284,9 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """Units under one control: its weights, and by variant how many were served and how many of them matured.
 
     `due` are those whose wait for an outcome is over, `returned` those of them whose outcome came in time. `crossed`
-    counts units that several variants answered under this control, which no split does.
+    counts units that several variants answered under this control, which no split does. `ratios` are of what a variant
+    served, by variant and metric: sums of two quantities by unit and epoch. `times` counts response times in buckets
+    whose bounds differ by 2 %, of each unit's first request in an epoch.
     """
 
     weights: dict[str, int]
@@ -274,13 +295,15 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     due: dict[str, int] = {}
     returned: dict[str, int] = {}
     crossed: int = 0
+    ratios: dict[str, dict[str, CoMoments]] = {}
+    times: dict[str, dict[int, int]] = {}
 
 
 class VariantEvidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Sums of one variant. Counts are of requests; the moments are of clusters, whatever the number of requests.
 
     `losses` are the variant's own, `paired` the differences to the champion on the same clusters (negative: better).
-    `ratios` are of what it served: sum and count of a metric, by unit and epoch.
+    `ratios` are of what it served, where that is not told by phase: sum and count of a metric, by unit and epoch.
     """
 
     served: int = 0
@@ -389,7 +412,8 @@ class ServiceLevelReported(Event, frozen=True, kw_only=True, omit_defaults=True)
     """A model's service levels after an epoch, over all its partitions and versions that served.
 
     `values` are of the epoch, none where nothing was measured; `windows` of longer ones that rules ask for, by their
-    seconds. `alerts` is what holds from here on; it comes with the first report under it.
+    seconds. `alerts` is what holds from here on; it comes with the first report under it. With `judged`, it is of what
+    another judge reported of the epoch, such as a drift score, and of nothing else.
     """
 
     model: Model
@@ -402,6 +426,7 @@ class ServiceLevelReported(Event, frozen=True, kw_only=True, omit_defaults=True)
     levels: dict[str, Level] = {}
     alerts: AlertPolicy | None = None
     evidence_digest: str = ""
+    judged: bool = False
 
 
 class ComplianceReported(Event, frozen=True, kw_only=True, omit_defaults=True):

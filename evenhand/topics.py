@@ -81,8 +81,8 @@ _ALL = (
         read_by=("attribution",), ticks=True, description="Outcomes and metrics, checked, where their key belongs.",
     ),
     Topic(
-        name=SCORED, events=(e.PredictionScored, *IN_BAND), written_by=("attribution",), read_by=("evidence",),
-        ticks=True, description="Predictions with their outcomes.",
+        name=SCORED, events=(e.PredictionScored, e.MetricAttributed, *IN_BAND), written_by=("attribution",),
+        read_by=("evidence",), ticks=True, description="Predictions with their outcomes and users' metrics.",
     ),
     Topic(
         name=EVIDENCE, events=(e.EvidenceReported,), key="model", written_by=("evidence",), read_by=("posterior",),
@@ -94,7 +94,7 @@ _ALL = (
     ),
     Topic(
         name=REPORTS, events=(e.MetricReported,), key="model", written_by=("reports", "drift"),
-        read_by=("slo", "alerting"),
+        read_by=("slo",),
         description="Merged metrics.",
     ),
     Topic(

@@ -18,7 +18,7 @@
 [('response_time', 'ratio', 1.5), ('error_rate', 'ratio', 2.0)]
 """
 
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -74,7 +74,7 @@ class ABTestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """The experiment that it describes, of a served model."""
         treatment = round(self.traffic_split * SHARES)
         guardrails = tuple(
-            Guardrail(metric=cast("Any", metric), margin=self.guardrail_thresholds.get(metric, THRESHOLDS[metric]))
+            Guardrail(metric=metric, margin=self.guardrail_thresholds.get(metric, THRESHOLDS[metric]))
             for metric in self.guardrail_metrics
         )
         return Experiment(

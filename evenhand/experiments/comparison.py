@@ -6,18 +6,14 @@ import msgspec
 
 from evenhand.events import Moments, VariantEvidence, VariantPosterior
 from evenhand.experiments.beta import after, is_small, probability_greater
-from evenhand.experiments.evidence import RESPONSE_TIME
-from evenhand.experiments.experiment import Experiment, Guardrail, Rule
-from evenhand.experiments.guardrail import Watched, watch_difference, watch_errors, watch_ratio
+from evenhand.experiments.experiment import Experiment, Rule
+from evenhand.experiments.guardrail import Watched
 from evenhand.experiments.missing import at_worst
 from evenhand.experiments.posterior import Belief, belief, sceptical_prior
 from evenhand.experiments.sequential import Design, half_width, planned_size
 from evenhand.experiments.srm import missing_fraction
 from evenhand.experiments.standing import Standing
-
-ERROR_RATE = Guardrail(metric="error_rate", margin=2.0)
-"""Always watched: who answers with an error has no loss, and would look the better for it."""
-GUARDRAIL_ALPHA = 0.05
+from evenhand.experiments.watching import watch
 
 
 class Test(msgspec.Struct, frozen=True):
@@ -93,38 +89,14 @@ def compare(experiment: Experiment, standing: Standing, name: str, challengers: 
         test = look(promote, harm, moments, is_past_end=name in standing.past_end)
     if test is not None:
         found = belief(moments.mean, moments.m2 / (moments.n - 1) / moments.n, sceptical_prior(effect))
-    guardrails = _guardrails(experiment, champion, own, challengers)
+    guardrails = watch(experiment, standing, name, challengers)
     missing, worst = missing_fraction(standing.phases.values()), None
-    if test is not None and math.isfinite(test.interval[1]):
+    if test is not None and experiment.measure is None and math.isfinite(test.interval[1]):
         worst = at_worst(experiment, own.paired.get(experiment.success_metric, moments), test.interval[1], missing)
     posterior = _posterior(rule, moments, champion, own, found, test, base, guardrails)
     if missing:
         posterior = msgspec.structs.replace(posterior, missing_fraction=missing, worst_case_difference=worst)
     return Comparison(name, moments, own.predictions, found, test, effect, guardrails, posterior, missing, worst)
-
-
-def _guardrails(
-    experiment: Experiment, champion: VariantEvidence, own: VariantEvidence, challengers: int
-) -> dict[str, Watched]:
-    rule = experiment.rule
-    watched = rule.guardrails if rule.watches("error_rate") else (ERROR_RATE, *rule.guardrails)
-    alpha = GUARDRAIL_ALPHA / len(watched) / challengers
-    return {each.metric: _watch(each, experiment, champion, own, alpha) for each in watched}
-
-
-def _watch(
-    guardrail: Guardrail, experiment: Experiment, champion: VariantEvidence, own: VariantEvidence, alpha: float
-) -> Watched:
-    harm = guardrail.margin if guardrail.harm is None else guardrail.harm
-    if guardrail.metric == "error_rate":
-        rule = experiment.rule
-        counts = (champion.errors, champion.predictions), (own.errors, own.predictions)
-        return watch_errors(*counts, guardrail.margin, harm, rule.max_error_fraction_increase, alpha)
-    watch = watch_ratio if guardrail.unit == "ratio" else watch_difference
-    if guardrail.metric == RESPONSE_TIME and RESPONSE_TIME in champion.ratios and RESPONSE_TIME in own.ratios:
-        sums = champion.ratios[RESPONSE_TIME], own.ratios[RESPONSE_TIME]
-        return watch(*sums, guardrail.margin, harm, guardrail.too_good, alpha)
-    return Watched("undetermined", None, None, f"no {guardrail.metric} in the evidence of both variants yet")
 
 
 def _posterior(

@@ -5,7 +5,7 @@ deviations merge without the cancellation that a sum of squares suffers (values 
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenhand.events import CoMoments, Moments, Phase, VariantEvidence
-from evenhand.experiments.comoments import centre, comoments, merge_comoments, split_sum
+from evenhand.experiments.comoments import centre, merge_comoments, split_sum
 from evenhand.experiments.experiment import Experiment
 from evenhand.metrics import loss
 
 Floats = NDArray[np.float64]
-RESPONSE_TIME = "response_time"
-"""Of what a variant served, in milliseconds: sum and count by unit and epoch."""
+Ratios = dict[str, dict[str, CoMoments]]  # by variant and metric
+Times = dict[str, dict[int, int]]  # by variant: response times, in buckets
 
 
 class Pair(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -95,10 +95,7 @@ def _merge(a: VariantEvidence | None, b: VariantEvidence | None) -> VariantEvide
         matured=a.matured + b.matured,
         losses=_merge_metrics(a.losses, b.losses),
         paired=_merge_metrics(a.paired, b.paired),
-        ratios={
-            name: merge_comoments(a.ratios.get(name, CoMoments()), b.ratios.get(name, CoMoments()))
-            for name in sorted({*a.ratios, *b.ratios})
-        },
+        ratios=_merge_sums(a.ratios, b.ratios),
     )
 
 
@@ -114,6 +111,8 @@ def merge_phases(a: Mapping[str, Phase], b: Mapping[str, Phase]) -> dict[str, Ph
             due=_added(held.due, phase.due),
             returned=_added(held.returned, phase.returned),
             crossed=held.crossed + phase.crossed,
+            ratios=merge_ratios(held.ratios, phase.ratios),
+            times=merge_times(held.times, phase.times),
         )  # fmt: skip
     return {digest: merged[digest] for digest in sorted(merged)}
 
@@ -128,16 +127,17 @@ def count_phases(
     pairs: Iterable[Pair],
     due: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
     crossed: Mapping[str, int] | None = None,
+    sums: Mapping[str, tuple[Ratios, Times]] | None = None,
 ) -> dict[str, Phase]:
     """What was served, and what of it matured, under each control whose weights are known.
 
-    `due` is what has been waited for long enough, served and returned; `crossed` counts units.
+    `due` is what has been waited for long enough, served and returned; `crossed` counts units; `sums` are of `served`.
     """
     served = Counter((each.control, each.variant) for each in exposures)
     matured = Counter((each.control, each.served) for each in pairs)
     phases = {}
     for digest, shares in sorted(weights.items()):
-        ended = (due or {}).get(digest, {})
+        ended, (ratios, times) = (due or {}).get(digest, {}), (sums or {}).get(digest, ({}, {}))
         phase = Phase(
             weights=dict(shares),
             served={name: served[digest, name] for name in shares if served[digest, name]},
@@ -145,10 +145,30 @@ def count_phases(
             due={name: ended[name][0] for name in sorted(ended)},
             returned={name: ended[name][1] for name in sorted(ended)},
             crossed=(crossed or {}).get(digest, 0),
+            ratios={name: ratios[name] for name in sorted(ratios) if name in shares},
+            times={name: times[name] for name in sorted(times) if name in shares},
         )
-        if phase.served or phase.matured or phase.due or phase.crossed:
+        if phase.served or phase.matured or phase.due or phase.crossed or phase.ratios:
             phases[digest] = phase
     return phases
+
+
+def merge_ratios(a: Mapping[str, Mapping[str, CoMoments]], b: Mapping[str, Mapping[str, CoMoments]]) -> Ratios:
+    """Of both together."""
+    return {variant: _merge_sums(a.get(variant, {}), b.get(variant, {})) for variant in sorted({*a, *b})}
+
+
+def _merge_sums(a: Mapping[str, CoMoments], b: Mapping[str, CoMoments]) -> dict[str, CoMoments]:
+    none = CoMoments()
+    return {name: merge_comoments(a.get(name, none), b.get(name, none)) for name in sorted({*a, *b})}
+
+
+def merge_times(a: Mapping[str, Mapping[int, int]], b: Mapping[str, Mapping[int, int]]) -> Times:
+    """Of both together."""
+    return {
+        variant: dict(sorted((Counter(a.get(variant, {})) + Counter(b.get(variant, {}))).items()))
+        for variant in sorted({*a, *b})
+    }
 
 
 def _merge_metrics(a: Mapping[str, Moments], b: Mapping[str, Moments]) -> dict[str, Moments]:
@@ -161,8 +181,6 @@ def fold(experiment: Experiment, exposures: Iterable[Exposure], pairs: Sequence[
 
     Cost: a microsecond a pair and variant. The order of pairs must not depend on how they arrived.
     """
-    exposures = list(exposures)
-    times = _response_times(exposures)
     counts = {variant.name: [0, 0, 0] for variant in experiment.variants}
     for exposure in exposures:
         if exposure.variant in counts:
@@ -174,39 +192,25 @@ def fold(experiment: Experiment, exposures: Iterable[Exposure], pairs: Sequence[
     codes: dict[str, int] = {}
     cluster = np.array([codes.setdefault(pair.cluster, len(codes)) for pair in pairs], np.int64)
     outcomes = np.array([pair.outcome for pair in pairs], np.float64)
-    metric = loss(experiment.success_metric)
+    metric = loss(experiment.success_metric) if experiment.measure is None else None
     losses: dict[str, Floats] = {}
     for name in counts:
         values = np.array([pair.values.get(name) for pair in pairs], np.float64)  # None becomes NaN
-        losses[name] = metric.losses(values, outcomes)
+        losses[name] = values if metric is None else metric.losses(values, outcomes)
     champion = losses[experiment.champion]
     evidence = {}
     for name, own in losses.items():
         served, predictions, errors = counts[name]
-        paired = {} if name == experiment.champion else {metric.name: _of_clusters(own - champion, cluster)}
+        is_compared = metric is not None and name != experiment.champion
         evidence[name] = VariantEvidence(
             served=served,
             predictions=predictions,
             errors=errors,
             matured=int(np.count_nonzero(~np.isnan(own))),
-            losses={metric.name: _of_clusters(own, cluster)},
-            paired=paired,
-            ratios={RESPONSE_TIME: times[name]} if name in times else {},
+            losses={} if metric is None else {metric.name: _of_clusters(own, cluster)},
+            paired={experiment.success_metric: _of_clusters(own - champion, cluster)} if is_compared else {},
         )
     return evidence
-
-
-def _response_times(exposures: Iterable[Exposure]) -> dict[str, CoMoments]:
-    """Sum and count of the response times of each unit, by variant: one user's requests are not independent."""
-    by_unit: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for number, exposure in enumerate(exposures):
-        if exposure.response_time_ms is not None:
-            by_unit[exposure.variant][exposure.unit or f"\x1f{number}"].append(exposure.response_time_ms)
-    ordered = {variant: [units[unit] for unit in sorted(units)] for variant, units in by_unit.items()}
-    return {
-        variant: comoments([math.fsum(each) for each in units], [float(len(each)) for each in units])
-        for variant, units in ordered.items()
-    }
 
 
 def _of_clusters(values: Floats, cluster: NDArray[np.int64]) -> Moments:

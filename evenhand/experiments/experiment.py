@@ -6,10 +6,15 @@ import msgspec
 from msgspec import Meta
 
 from evenhand.errors import InvalidConfiguration
+from evenhand.experiments.user_metric import UserMetric
+from evenhand.metrics import loss, slow_responses
+from evenhand.metrics.measure import MEASURES
 
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 Confidence = Annotated[float, Meta(ge=0.5, lt=1.0)]
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]*$")]
+ERROR_RATE, SUCCESS = "error_rate", "success_metric"
+RATIOS_ONLY = {ERROR_RATE, "response_time_log", slow_responses.NAME}
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -33,13 +38,16 @@ class Segment(msgspec.Struct, frozen=True, array_like=True):
 class Guardrail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A metric that must not get worse, and how much worse is how bad.
 
+    `metric` is `error_rate`, `response_time` (means), `response_time_log` (geometric means), `response_time_p95` (how
+    many are slower than the 95 % quantile of the champion's first thousand), `success_metric`, or one of the
+    experiment's own metrics; of one that is better higher, how much lower it is.
     `unit` is `ratio` (challenger over champion) or `difference` (challenger less champion, in the metric's own unit:
     milliseconds, or a fraction of one). A promotion needs the metric certified below `margin`. When it is certified
     above `harm` (default: the margin), the challenger is stopped. Below `too_good`, decisions freeze: nobody answers
     in no time, and a metric that says so has a broken join or a leak.
     """
 
-    metric: Literal["response_time", "error_rate", "success_metric"]
+    metric: Annotated[str, Meta(min_length=1, max_length=200)]
     unit: Literal["ratio", "difference"] = "ratio"
     margin: float
     harm: float | None = None
@@ -61,10 +69,10 @@ class Guardrail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise InvalidConfiguration(
                 f"guardrail {self.metric}: too_good {self.too_good} is not better than no change, {neutral}: lower it"
             )
-        if self.metric == "error_rate" and self.unit == "difference":
+        if self.unit == "difference" and self.metric in RATIOS_ONLY:
             raise InvalidConfiguration(
-                "guardrail error_rate: give it as a ratio; max_error_fraction_increase of the rule is the fraction "
-                "that is safe whatever the champion does"
+                f"guardrail {self.metric}: give it as a ratio; a fraction of errors that is safe whatever the champion "
+                "does is max_error_fraction_increase of the rule"
             )
 
 
@@ -111,6 +119,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if len(set(metrics)) < len(metrics):
             raise InvalidConfiguration(f"guardrails: a metric is given twice: {metrics}")
 
+    @property
+    def watches_response_times(self) -> bool:
+        """Whether a guardrail needs to know how long an answer took."""
+        return any(guardrail.metric.startswith("response_time") for guardrail in self.guardrails)
+
     def watches(self, metric: str) -> bool:
         """Whether a guardrail is of that metric."""
         return any(guardrail.metric == metric for guardrail in self.guardrails)
@@ -144,6 +157,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     grace_s: Annotated[int, Meta(ge=0)] = 60
     salt: str = ""
     block_s: Annotated[int, Meta(ge=0)] = 0
+    metrics: tuple[UserMetric, ...] = ()
     rule: Rule = Rule()
     ring: tuple[Segment, ...] = ()
 
@@ -162,6 +176,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 f"experiment {self.name!r}: block_s {self.block_s} is no multiple of epoch_s {self.epoch_s}: write "
                 f"{-(-self.block_s // self.epoch_s) * self.epoch_s}"
             )
+        self._check_metrics()
         starts = [segment.start for segment in self.ring]
         if self.ring and (starts[0].strip("0") or starts != sorted(set(starts))):
             raise InvalidConfiguration(
@@ -169,6 +184,26 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             )
         if strange := sorted({segment.variant for segment in self.ring} - set(names)):
             raise InvalidConfiguration(f"experiment {self.name!r}: its ring names {strange}, which are none of {names}")
+
+    def _check_metrics(self) -> None:
+        own, given = [metric.name for metric in self.metrics], {ERROR_RATE, SUCCESS, slow_responses.NAME, *MEASURES}
+        if len(set(own)) != len(own) or given & set(own):
+            raise InvalidConfiguration(
+                f"experiment {self.name!r}: its metrics {own} need names of their own, none of {sorted(given)}"
+            )
+        known = sorted({*given, *own})
+        if strange := sorted({guardrail.metric for guardrail in self.rule.guardrails} - set(known)):
+            raise InvalidConfiguration(
+                f"experiment {self.name!r}: no guardrail is of {strange}: they are of {known}; what users report is "
+                "named under metrics"
+            )
+        if self.measure is None:
+            loss(self.success_metric)
+
+    @property
+    def measure(self) -> UserMetric | None:
+        """The metric of users that decides, if it is one."""
+        return next((metric for metric in self.metrics if metric.name == self.success_metric), None)
 
     @property
     def challengers(self) -> tuple[str, ...]:

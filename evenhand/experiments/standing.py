@@ -8,6 +8,8 @@ from evenhand.events import CoMoments, Moments, Phase, VariantEvidence
 from evenhand.experiments import blocks
 from evenhand.experiments.evidence import merge_phases, merge_variants
 from evenhand.experiments.experiment import Experiment
+from evenhand.experiments.slow import Slow
+from evenhand.experiments.strata import as_moments, difference_of_means
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -28,16 +30,38 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     past_end: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
     frozen: str = ""
+    slow: Slow = Slow()
 
     def observations(self, experiment: Experiment, name: str) -> Moments:
         """What a challenger's difference to the champion is estimated from: clusters, or closed blocks of them."""
+        metric = experiment.measure
+        if metric is not None:
+            found = difference_of_means(self.strata(experiment, metric.name, name))
+            return as_moments(found, is_better_higher=metric.better == "higher")
         if experiment.block_s:
             return blocks.as_moments(self.closed.get(name, CoMoments()))
         own = self.variants.get(name)
         return Moments() if own is None else own.paired.get(experiment.success_metric, Moments())
 
+    def strata(self, experiment: Experiment, metric: str, name: str) -> list[tuple[CoMoments, CoMoments]]:
+        """Of each phase what champion and challenger served, where both did."""
+        of = experiment.champion
+        found = [
+            (phase.ratios[of][metric], phase.ratios[name][metric])
+            for phase in self.phases.values()
+            if metric in phase.ratios.get(of, {}) and metric in phase.ratios.get(name, {})
+        ]
+        a, b = self.variants.get(of), self.variants.get(name)
+        if a is not None and b is not None and metric in a.ratios and metric in b.ratios:
+            found.append((a.ratios[metric], b.ratios[metric]))
+        return found
+
     def loss(self, experiment: Experiment, name: str) -> float:
-        """A variant's own mean loss so far; 0.0 while nothing has matured."""
+        """A variant's own mean loss so far, or what users report of it; 0.0 while nothing has matured."""
+        if experiment.measure is not None:
+            sums = [each for _, each in self.strata(experiment, experiment.success_metric, name)]
+            found = difference_of_means((each, each) for each in sums)
+            return 0.0 if found is None else found.champion
         own = self.variants.get(name)
         return own.losses.get(experiment.success_metric, Moments()).mean if own else 0.0
 
@@ -63,9 +87,15 @@ def absorb(
     return msgspec.structs.replace(
         standing,
         variants=merge_variants(standing.variants, variants),
-        phases=merge_phases(standing.phases, phases or {}),
+        phases=merge_phases(standing.phases, {of: _without_times(phase) for of, phase in (phases or {}).items()}),
+        slow=standing.slow.take(experiment.champion, phases or {}),
         closed=closed,
         open=current,
         began_ms=standing.began_ms or start_ms,
         reached_ms=end_ms,
     )
+
+
+def _without_times(phase: Phase) -> Phase:
+    """What has been counted by `slow` is not kept twice."""
+    return msgspec.structs.replace(phase, times={}) if phase.times else phase

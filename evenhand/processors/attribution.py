@@ -30,6 +30,7 @@ from evenhand.processors.pairs import (
     unpack_outcome,
     unpack_prediction,
 )
+from evenhand.processors.reported import Reported
 from evenhand.processors.slabs import DEAD, MATURED, PENDING, Entry, Slabs
 from evenhand.topics import METRICS, OBSERVATIONS, OUTCOMES, PREDICTIONS, SCORED
 
@@ -48,6 +49,7 @@ class Attribution(Processor):
         self.in_band = InBand((*servers, *entries), self.name)
         self.predictions, self.outcomes = Slabs(b"p"), Slabs(b"o")
         self.by_request, self.by_target, self.by_address = Index(), Index(), Index()
+        self.reported = Reported(self.predictions, self.by_request)
         self.counts, self.longest_wait_ms = Counts(), 86_400_000
         self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
             PREDICTIONS: decoder(PredictionMade, Ticked, ControlChanged),
@@ -64,6 +66,7 @@ class Attribution(Processor):
                 self.longest_wait_ms = int(value)
         self.predictions.load(every, self.in_band.watermark.value)
         self.outcomes.load(every, self.in_band.watermark.value)
+        self.reported.load(every, self.in_band.watermark.value)
         for address, data, flags in self.predictions.live():
             if flags[0] != DEAD:
                 self._index_prediction(unpack_prediction(data), address)
@@ -77,6 +80,7 @@ class Attribution(Processor):
         yield WAIT_ROW, b"%d" % self.longest_wait_ms
         yield from self.predictions.rows()
         yield from self.outcomes.rows()
+        yield from self.reported.rows()
 
     def apply(self, topic: str, records: Sequence[Record]) -> Output:
         output, decode = Output(), self._decoders[topic].decode
@@ -100,6 +104,7 @@ class Attribution(Processor):
                 if wait_ms > self.longest_wait_ms:
                     self.longest_wait_ms = wait_ms
                     output.rows[WAIT_ROW] = b"%d" % wait_ms
+                output.rows.update(self.reported.hear(event))
                 rows.append(passed_on(event, record, SOURCE))
             else:
                 run.append((record, event))
@@ -109,17 +114,16 @@ class Attribution(Processor):
         output.rows.update(self.in_band.changed_rows())
         output.rows.update(self.predictions.changed_rows())
         output.rows.update(self.outcomes.changed_rows())
+        output.rows.update(self.reported.slabs.changed_rows())
         if msgspec.structs.astuple(self.counts) != before:
             output.rows[COUNTS_ROW] = msgspec.json.encode(self.counts)
         return output
 
     def _take(self, topic: str, run: list[tuple[Record, Any]], watermark: int, rows: list[Row]) -> None:
         """What stands between two moves of the watermark: entries of a run are kept together."""
-        if not run:
-            return
-        if topic == PREDICTIONS:
+        if topic == PREDICTIONS and run:
             self._take_predictions(run, watermark, rows)
-        else:
+        elif run:
             self._take_outcomes(run, watermark, rows)
 
     # Predictions
@@ -149,6 +153,7 @@ class Attribution(Processor):
         addresses = self.predictions.add(Entry(p.time + p.wait_ms, max(1, len(p.values)), pack(p)) for p in predictions)
         for prediction, address in zip(predictions, addresses, strict=True):
             self._index_prediction(prediction, address)
+            self.reported.answer(prediction, rows)
             for step in range(len(prediction.values)):
                 winner = self._winner(prediction, step)
                 if winner is not None:
@@ -156,6 +161,7 @@ class Attribution(Processor):
 
     def _index_prediction(self, prediction: Prediction, address: int) -> None:
         self.by_request.add(prediction.request_id, address)
+        self.reported.index(prediction, address)
         for step, target in enumerate(prediction.target_times):
             self.by_target.add(f"{prediction.key}\x1e{target}", address + step)
 
@@ -186,19 +192,18 @@ class Attribution(Processor):
 
     def _unindex(self, prediction: Prediction, address: int) -> None:
         self.by_request.remove(prediction.request_id, address)
+        self.reported.unindex(prediction, address)
         for step, target in enumerate(prediction.target_times):
             self.by_target.remove(f"{prediction.key}\x1e{target}", address + step)
 
     # Outcomes
 
     def _take_outcomes(self, run: list[tuple[Record, Any]], watermark: int, rows: list[Row]) -> None:
-        fresh: list[Outcome] = []
-        for record, event in run:
-            if type(event) is not OutcomeObserved:
-                self.counts.metrics += 1
-                continue
-            fresh.append(outcome_of(record, event))
-        fresh = [outcome for outcome in fresh if self._lives(outcome, watermark)]
+        metrics = [(record, event) for record, event in run if type(event) is MetricObserved]
+        self.counts.metrics += len(metrics)
+        self.reported.take(metrics, self.longest_wait_ms, watermark, rows)
+        told = [outcome_of(record, event) for record, event in run if type(event) is OutcomeObserved]
+        fresh = [outcome for outcome in told if self._lives(outcome, watermark)]
         addresses = self.outcomes.add(Entry(outcome.time + self.longest_wait_ms, 1, pack(outcome)) for outcome in fresh)
         for outcome, address in zip(fresh, addresses, strict=True):
             self._take_outcome(outcome, address, rows)
@@ -283,6 +288,7 @@ class Attribution(Processor):
 
     def _expire(self) -> None:
         watermark = self.in_band.watermark.value
+        self.reported.expire(watermark)
         for address, data, flags in self.predictions.expire(watermark):
             if flags[0] != DEAD:
                 prediction = unpack_prediction(data)

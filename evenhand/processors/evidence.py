@@ -13,12 +13,22 @@ import msgspec
 from evenhand.codec import decoder, encode, stable_id
 from evenhand.envelope import cloud_headers, float_header, integer_header
 from evenhand.epochs import delay_ms
-from evenhand.events import ControlChanged, EvidenceReported, Phase, PredictionMade, PredictionScored, Ticked
-from evenhand.experiments.evidence import RESPONSE_TIME, Exposure, Pair, count_phases, fold
+from evenhand.events import (
+    ControlChanged,
+    EvidenceReported,
+    MetricAttributed,
+    Phase,
+    PredictionMade,
+    PredictionScored,
+    Ticked,
+)
+from evenhand.experiments.evidence import Exposure, Pair, count_phases, fold
 from evenhand.experiments.experiment import Experiment
+from evenhand.experiments.served import Measured, served
 from evenhand.partitioning import partition_of
 from evenhand.processors.base import Output, Processor, Record, Row
 from evenhand.processors.cohorts import Cohorts
+from evenhand.processors.entries import Entries, Epoch, Place
 from evenhand.processors.in_band import InBand
 from evenhand.processors.subjects import NEXT_ROW, Subject, Subjects
 from evenhand.processors.units import Units
@@ -26,53 +36,8 @@ from evenhand.topics import EVIDENCE, PREDICTIONS, SCORED
 
 SOURCE = "/evenhand/evidence"
 ENTRIES_ROW = b"e/"
-Place = tuple[str, int, int, int]  # topic, partition, first and last offset
 
 GONE = Pair(0, "", 0.0, {}, (0, "", "", ""))  # in the place of a pair whose better copy lies in another epoch
-
-
-class Entries(msgspec.Struct, array_like=True):
-    """What one batch added to an open epoch, and where it lies."""
-
-    exposures: dict[str, Exposure]
-    pairs: dict[str, Pair]
-    place: Place
-
-
-class Epoch:
-    """An open epoch of a subject: its entries by id, their places, and the state rows that hold them."""
-
-    __slots__ = ("exposures", "pairs", "places", "rows")
-
-    def __init__(self) -> None:
-        self.exposures: dict[str, Exposure] = {}
-        self.pairs: dict[str, Pair] = {}
-        self.places: dict[tuple[str, int], list[int]] = {}
-        self.rows: list[bytes] = []
-
-    def __bool__(self) -> bool:
-        return bool(self.exposures or self.pairs)
-
-    def add(self, row: bytes, entries: Entries) -> None:
-        """Take entries that its rows hold."""
-        self.exposures.update(entries.exposures)
-        for pair_id, pair in entries.pairs.items():
-            if pair.time:
-                self.pairs[pair_id] = pair
-            else:
-                self.pairs.pop(pair_id, None)
-        topic, partition, first, last = entries.place
-        span = self.places.setdefault((topic, partition), [first, last])
-        span[0], span[1] = min(span[0], first), max(span[1], last)
-        self.rows.append(row)
-
-    def divided(self) -> Iterator[tuple[bytes, bytes]]:
-        """All entries, over the same rows: each is about as large as the batch that it once held."""
-        exposures, pairs, share = list(self.exposures.items()), list(self.pairs.items()), len(self.rows)
-        (topic, partition), (first, last) = next(iter(self.places.items()))
-        for i, row in enumerate(self.rows):
-            part = Entries(dict(exposures[i::share]), dict(pairs[i::share]), (topic, partition, first, last))
-            yield row, msgspec.msgpack.encode(part)
 
 
 class Evidence(Processor):
@@ -91,7 +56,7 @@ class Evidence(Processor):
         self._where: dict[tuple[str, str], int] = {}  # (subject, id of a pair) -> its epoch
         self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
             PREDICTIONS: decoder(PredictionMade, Ticked, ControlChanged),
-            SCORED: decoder(PredictionScored, Ticked, ControlChanged),
+            SCORED: decoder(PredictionScored, MetricAttributed, Ticked, ControlChanged),
         }
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
@@ -138,7 +103,7 @@ class Evidence(Processor):
         self,
         topic: str,
         record: Record,
-        event: PredictionMade | PredictionScored,
+        event: PredictionMade | PredictionScored | MetricAttributed,
         added: dict[tuple[str, int], Entries],
     ) -> None:
         subject = self.subjects.by_name.get(event.experiment or "")
@@ -167,6 +132,12 @@ class Evidence(Processor):
             known = entries.exposures.get(event.request_id) or (held and held.exposures.get(event.request_id))
             if not known or _order(exposure) < _order(known):
                 entries.exposures[event.request_id] = exposure
+            return
+        if isinstance(event, MetricAttributed):
+            report = _measured(event)
+            other = entries.measured.get(event.id) or (held and held.measured.get(event.id))
+            if not other or report.rank < other.rank:
+                entries.measured[event.id] = report
             return
         pair = _pair(event)
         self._replace(experiment.name, event.id, pair, epoch, added)
@@ -202,7 +173,7 @@ class Evidence(Processor):
 
     def _keep(self, added: dict[tuple[str, int], Entries], output: Output) -> None:
         for (subject, epoch), entries in added.items():
-            if entries.exposures or entries.pairs:
+            if entries.exposures or entries.pairs or entries.measured:
                 row = f"e/{subject}/{epoch}/{self._row}".encode()
                 self._row += 1
                 output.rows[row] = msgspec.msgpack.encode(entries)
@@ -251,7 +222,7 @@ class Evidence(Processor):
         variants, phases, digest, places = {}, {}, "", []
         if held is not None:
             pairs = sorted((pair.time, pair_id) for pair_id, pair in held.pairs.items())
-            ids = [*sorted(held.exposures), *(pair_id for _, pair_id in pairs)]
+            ids = [*sorted(held.exposures), *(pair_id for _, pair_id in pairs), *sorted(held.measured)]
             counted = [held.pairs[pair_id] for _, pair_id in pairs]
             variants = fold(experiment, held.exposures.values(), counted)
             phases = self._phases(subject, first, held, counted, output)
@@ -286,17 +257,24 @@ class Evidence(Processor):
         output.rows.update(counted.rows)
         output.rows.update(rows)
         firsts = [exposure for _, exposure in counted.firsts]
-        return count_phases(self.subjects.weights(name), firsts, pairs, due, counted.crossed)
+        sums = served(subject.experiment, held.exposures, [held.measured[of] for of in sorted(held.measured)])
+        return count_phases(self.subjects.weights(name), firsts, pairs, due, counted.crossed, sums)
 
 
 def _exposure(event: PredictionMade, record: Record, experiment: Experiment) -> Exposure:
     failed = {shadow.variant: shadow.error is not None for shadow in event.shadows}
     failed[event.variant] = event.error is not None
     unit = "" if event.unit == event.request_id else event.unit
-    if not experiment.rule.watches(RESPONSE_TIME):
+    if not experiment.rule.watches_response_times:
         return Exposure(event.time, event.variant, failed, event.control, unit)
     taken_ms = float_header(record, "response_time_ms")
     return Exposure(event.time, event.variant, failed, event.control, unit, taken_ms)
+
+
+def _measured(event: MetricAttributed) -> Measured:
+    # Of several answers the latest counts; attribution prefers them in the same order.
+    rank = -event.predicted_time, event.request_id, event.variant, event.version
+    return Measured(event.time, event.name, event.value, event.variant, event.control, event.unit, rank)
 
 
 def _order(exposure: Exposure) -> tuple[str, list[tuple[str, bool]]]:

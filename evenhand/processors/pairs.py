@@ -32,6 +32,7 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False):
     control: str = ""
     confidence: tuple[float, ...] = ()
     intervals: tuple[tuple[float, float], ...] = ()
+    unit: str = ""  # empty: the request
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -71,8 +72,8 @@ def prediction_of(record: Record, event: PredictionMade) -> Prediction:
         float_header(record, "response_time_ms"), event.model, event.experiment, event.variant, event.version,
         event.clusters, event.target_times, event.values,
         tuple([(shadow.variant, shadow.version, shadow.values) for shadow in event.shadows]),
-        event.wait_s * 1000, event.grace_s * 1000, event.control if event.unit == event.request_id else "",
-        event.confidence, event.intervals or (),
+        event.wait_s * 1000, event.grace_s * 1000, event.control, event.confidence, event.intervals or (),
+        "" if event.unit == event.request_id else event.unit,
     )  # fmt: skip
 
 
@@ -134,7 +135,7 @@ def scored_row(prediction: Prediction, step: int, outcome: Outcome) -> Row:
         delay_ms=pair_delay_ms(prediction, outcome),
         response_time_ms=prediction.response_time_ms,
         experiment=prediction.experiment,
-        control=prediction.control,
+        control="" if prediction.unit else prediction.control,
         shadows=tuple(
             [
                 ShadowValue(variant=variant, version=version, value=values[step] if step < len(values) else None)

@@ -16,7 +16,7 @@ from tests.faults.story import Story
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(170)]
 STORY = Story(requests=1_500, seconds=60, epoch_s=2)
-RULE = Rule(minimum_sample_size=800, minimum_exposures=300, minimum_detectable_effect=0.5)
+RULE = Rule(minimum_sample_size=800, minimum_exposures=300, minimum_detectable_effect=0.5, missing_deviations=0.2)
 
 
 async def decided(settings: KafkaSettings, var: Path, workers: int, kills: int = 0, shuffle: int | None = None) -> Play:

@@ -18,7 +18,7 @@ from tests.faults.plain import Stored
 from tests.faults.play import playing
 from tests.faults.story import EACH, Story, Told, tick
 
-RULE = Rule(minimum_sample_size=100, minimum_detectable_effect=0.1, maximum_sample_size=400)
+RULE = Rule(minimum_sample_size=100, minimum_detectable_effect=0.03, maximum_sample_size=300)
 SEEDS = range(200)
 
 

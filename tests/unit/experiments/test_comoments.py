@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,7 +21,8 @@ from evenhand.experiments.evidence import (
     merge_variants,
     moments,
 )
-from evenhand.experiments.experiment import Experiment, Variant
+from evenhand.experiments.experiment import Experiment, Guardrail, Rule, Variant
+from evenhand.experiments.served import served
 
 BASES = [0.0, 1.0, -1e6, 1e9]
 PAIRS = st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), max_size=30)
@@ -136,12 +138,19 @@ def test_twenty_requests_that_share_an_outcome_are_one_cluster() -> None:
         for i in range(60)
     ]
     exposures = [
-        Exposure(1, "ab"[i % 2], {"a": False, "b": i == 0}, "c1", f"u{i % 5}", 10.0 * (1 + i % 2)) for i in range(60)
+        Exposure(1, "ab"[i % 2], {"a": False, "b": i == 0}, "c1", f"u{i % 10}", 10.0 * (1 + i % 2)) for i in range(60)
     ]
     evidence = fold(experiment, exposures, pairs)
     assert evidence["b"].paired["squared_error"] == moments([-1.0, 0.0, 3.0])
     assert (evidence["a"].served, evidence["b"].errors, evidence["b"].matured) == (30, 1, 60)
-    assert evidence["b"].ratios["response_time"] == comoments([120.0] * 5, [6.0] * 5)
+    asked = {f"r{i}": each for i, each in enumerate(exposures)}
+    watching = msgspec.structs.replace(
+        experiment, rule=Rule(guardrails=(Guardrail(metric="response_time", margin=1.5),))
+    )
+    assert served(watching, asked, [])["c1"].ratios["b"]["response_time"] == comoments([120.0] * 5, [6.0] * 5)
+    crossed = {**asked, "r60": msgspec.structs.replace(exposures[1], variant="a")}
+    assert served(watching, crossed, [])["c1"].ratios["b"]["response_time"].n == 4, "u1 was answered by both"
+    assert served(experiment, asked, []) == {}
     assert count_phases({"c1": {"a": 1, "b": 1}, "c2": {"a": 1}}, exposures, pairs) == {
         "c1": Phase(weights={"a": 1, "b": 1}, served={"a": 30, "b": 30}, matured={"a": 30, "b": 30})
     }

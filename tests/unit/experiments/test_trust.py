@@ -48,7 +48,7 @@ def test_response_times_at_the_exact_boundary_are_rarely_called_a_breach(tails: 
         else:
             a, b = 1 + r.pareto(2.5, 3000), 1.5 * (1 + r.pareto(2.5, 3000))
         breached += any(
-            watch_ratio(_sums(a[:n]), _sums(b[:n]), 1.5, 1.5, None, 0.05).state == "breached"
+            watch_ratio([(_sums(a[:n]), _sums(b[:n]))], 1.5, 1.5, None, 0.05).state == "breached"
             for n in range(30, 3001, 30)
         )
     assert breached / 200 <= 0.09
@@ -67,13 +67,13 @@ def test_a_guardrail_has_all_its_states() -> None:
     def times(mean: float) -> CoMoments:
         return comoments(r.normal(mean, 10, 500).tolist(), [1.0] * 500)
 
-    assert watch_ratio(a, times(100), 1.5, 1.5, None, 0.05).state == "safe"
-    assert watch_ratio(a, times(200), 1.5, 1.5, None, 0.05).state == "breached"
-    assert watch_ratio(a, times(150), 1.5, 1.5, None, 0.05).state == "undetermined"
-    assert watch_ratio(a, times(1), 1.5, 1.5, 0.1, 0.05).state == "too_good"
-    assert watch_ratio(a, comoments([1.0], [1.0]), 1.5, 1.5, None, 0.05).state == "undetermined"
-    assert watch_difference(a, times(130), 10.0, 20.0, None, 0.05).state == "breached"
-    assert watch_difference(a, times(100), 10.0, 20.0, None, 0.05).state == "safe"
+    assert watch_ratio([(a, times(100))], 1.5, 1.5, None, 0.05).state == "safe"
+    assert watch_ratio([(a, times(200))], 1.5, 1.5, None, 0.05).state == "breached"
+    assert watch_ratio([(a, times(150))], 1.5, 1.5, None, 0.05).state == "undetermined"
+    assert watch_ratio([(a, times(1))], 1.5, 1.5, 0.1, 0.05).state == "too_good"
+    assert watch_ratio([(a, comoments([1.0], [1.0]))], 1.5, 1.5, None, 0.05).state == "undetermined"
+    assert watch_difference([(a, times(130))], 10.0, 20.0, None, 0.05).state == "breached"
+    assert watch_difference([(a, times(100))], 10.0, 20.0, None, 0.05).state == "safe"
 
 
 def test_errors_are_judged_with_none_few_and_many() -> None:
