@@ -34,6 +34,14 @@ class DriftRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_thinning: Annotated[int, Meta(ge=1)] | None = None
     warning_margin: Annotated[float, Meta(gt=0)] = 0.1
 
+    @property
+    def looked_at(self) -> tuple[str, ...]:
+        """The features that are looked at."""
+        return self.only or self.features
+
+
+MAX_VALUES = 24_000  # of a sample: a report must fit in a record
+
 
 class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Once in `epoch_s` of event time there is a report, and drift is judged; events may be `grace_s` late.
@@ -50,3 +58,9 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     drift: DriftRule | None = None
     objectives: tuple[Objective, ...] = ()
     alerts: AlertPolicy | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows of an epoch are looked at: `sample_rows`, or fewer where they are very wide."""
+        width = 1 if self.drift is None else len(self.drift.looked_at)
+        return min(self.sample_rows, max(16, MAX_VALUES // max(1, width)))

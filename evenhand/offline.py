@@ -12,10 +12,13 @@ from evenhand.processors.assignment import Assignment
 from evenhand.processors.attribution import Attribution
 from evenhand.processors.base import Headers, Output, Processor, Row
 from evenhand.processors.control import Control
+from evenhand.processors.drift import Drift, References
 from evenhand.processors.evidence import Evidence
 from evenhand.processors.inference import Inference, Predictors
 from evenhand.processors.intake import Intake
+from evenhand.processors.measurement import Measurement
 from evenhand.processors.posterior import Posterior
+from evenhand.processors.reports import Reports
 from evenhand.topics import PARTITIONS
 
 Make = Callable[[int, int], Processor]
@@ -101,13 +104,21 @@ class _Work:
         self.processor.load(self.rows.items())
 
 
-def loop(predictors: Predictors, *, controls: bool = True) -> list[Make]:
-    """Every processor of the loop; without `controls`, whoever writes the requests places the controls."""
+def loop(predictors: Predictors, *, controls: bool = True, references: References | None = None) -> list[Make]:
+    """Every processor of the loop; without `controls`, whoever writes the requests places the controls.
+
+    `references` has the training samples of versions.
+    """
 
     def inference(partition: int, partitions: int) -> Processor:
         return Inference(partition, partitions, predictors, clock=lambda: 0.0)
 
-    makes: list[Make] = [Assignment, Intake, inference, Attribution, Evidence, Posterior]
+    def drift(partition: int, partitions: int) -> Processor:
+        return Drift(partition, partitions, references)
+
+    makes: list[Make] = [
+        Assignment, Intake, inference, Attribution, Evidence, Posterior, Measurement, Reports, drift,
+    ]  # fmt: skip
     return [*makes, Control] if controls else makes
 
 

@@ -13,6 +13,7 @@ from evenhand.drift.betting import epoch_evidence, evidence_of, verdict_of
 from evenhand.drift.book import Book
 from evenhand.drift.categorical import Categorical
 from evenhand.drift.evidence import EpochEvidence
+from evenhand.drift.loss_increase import LossIncrease
 from evenhand.drift.rank_legendre import RankLegendre
 from evenhand.drift.reference import Numbers, Reference, of_categories, of_numbers
 from evenhand.drift.thinning import thin_every
@@ -23,13 +24,16 @@ MONTH_MS = 2_629_746_000  # a twelfth of a mean Gregorian year
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is normal of a feature; of `every` events one is looked at."""
+    """What is normal of a feature; of `every` events one is looked at. With `is_loss`, less is no drift."""
 
     reference: Reference
     every: Annotated[int, Meta(ge=1)] = 1
+    is_loss: bool = False
 
     def book(self) -> Book:
         """The bets on it."""
+        if self.is_loss:
+            return LossIncrease(every=self.every).book(self.reference)
         detector = RankLegendre if isinstance(self.reference, Numbers) else Categorical
         return detector(every=self.every).book(self.reference)
 
@@ -100,11 +104,18 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def panel_of(
-    sample: Mapping[str, Any], *, per_100k: float | None = None, per_month: float | None = None, thin: bool = True
+    sample: Mapping[str, Any],
+    *,
+    per_100k: float | None = None,
+    per_month: float | None = None,
+    thin: bool = True,
+    max_thinning: int | None = None,
+    is_loss: bool = False,
 ) -> Panel:
     """A panel whose reference is a sample in event order, a column a feature: numbers, or else categories.
 
-    With `thin`, a feature's autocorrelation in the sample says how many events are left out (`thinning`).
+    With `thin`, a feature's autocorrelation in the sample says how many events are left out (`thinning`), at most so
+    many that of `max_thinning` one is looked at.
 
     >>> panel_of({"x": [float(i % 7) for i in range(700)]}, per_100k=1, thin=False).features["x"].reference.n
     700
@@ -114,5 +125,6 @@ def panel_of(
         if isinstance(next(iter(column), 0.0), str):
             features[name] = Feature(reference=of_categories(list(column)))
         else:
-            features[name] = Feature(reference=of_numbers(column), every=thin_every(column) if thin else 1)
+            every = min(thin_every(column), max_thinning or 1 << 30) if thin else 1
+            features[name] = Feature(reference=of_numbers(column), every=every, is_loss=is_loss)
     return Panel(features=features, per_100k=per_100k, per_month=per_month)

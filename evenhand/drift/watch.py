@@ -1,6 +1,7 @@
 """A watch over a model's features, epoch by epoch: learning, armed, drifted, and armed again with a new reference."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -15,7 +16,7 @@ Phase = Literal["learning", "armed", "drifted"]
 
 
 class WatchRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many false alarms are allowed, and of how many events a new reference is made.
+    """How many false alarms are allowed, of how many events a new reference is made, and how `panel_of` makes it.
 
     A small reference makes cautious bets: 2,000 events see a change of half a standard deviation, 500 one of a whole.
     """
@@ -23,6 +24,8 @@ class WatchRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     per_100k: Annotated[float, Meta(gt=0)] | None = None
     per_month: Annotated[float, Meta(gt=0)] | None = None
     reference_size: Annotated[int, Meta(ge=100, le=20_000)] = 2000
+    max_thinning: Annotated[int, Meta(ge=1)] | None = None
+    is_loss: bool = False
 
     def __post_init__(self) -> None:
         if (self.per_100k is None) == (self.per_month is None):
@@ -67,6 +70,18 @@ def begin(rule: WatchRule, features: tuple[str, ...], panel: Panel | None = None
     return Watch(phase="learning", sample=Sample(size=rule.reference_size, features=features))
 
 
+def reference_panel(rule: WatchRule, columns: Mapping[str, Any], before: Mapping[str, Feature]) -> Panel:
+    """The panel of a reference. A sample with gaps hides autocorrelation, so what was known of it before stays."""
+    panel = panel_of(
+        columns, per_100k=rule.per_100k, per_month=rule.per_month, max_thinning=rule.max_thinning, is_loss=rule.is_loss
+    )
+    features = {
+        name: msgspec.structs.replace(one, every=max(one.every, before[name].every)) if name in before else one
+        for name, one in panel.features.items()
+    }
+    return Panel(features=features, per_100k=rule.per_100k, per_month=rule.per_month)
+
+
 def step(
     rule: WatchRule, watch: Watch, epoch: int, epoch_ms: int, evidence: EpochEvidence | None, sample: Sample | None
 ) -> tuple[Watch, tuple[Signal, ...]]:
@@ -97,17 +112,7 @@ def step(
 
 
 def _armed(rule: WatchRule, watch: Watch, sample: Sample, epoch: int) -> tuple[Watch, tuple[Signal, ...]]:
-    panel = panel_of(sample.columns(), per_100k=rule.per_100k, per_month=rule.per_month)
-    if watch.panel is not None:  # a sample with gaps hides autocorrelation: what was known of it stays
-        before = watch.panel.features
-        panel = Panel(
-            features={
-                name: Feature(reference=one.reference, every=max(one.every, before[name].every))
-                for name, one in panel.features.items()
-            },
-            per_100k=rule.per_100k,
-            per_month=rule.per_month,
-        )
+    panel = reference_panel(rule, sample.columns(), {} if watch.panel is None else watch.panel.features)
     reason = f"a new reference of {len(sample.rows)} events"
     ended = (DriftEnded(epoch=epoch, reason=reason),) if watch.phase == "drifted" else ()
     generation = watch.generation + 1

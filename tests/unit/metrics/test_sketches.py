@@ -17,6 +17,7 @@ ADDED: dict[str, tuple[Any, ...]] = {
     "accuracy": (RNG.integers(-4, 5, 64) * 1.0, RNG.integers(-4, 5, 64) * 1.0),
     "rmse": (RNG.integers(-4, 5, 64) * 1.0, RNG.integers(-4, 5, 64) * 1.0), "throughput": (64, 1000),
     "missing_labels": (64, 5), "calibration": (RNG.integers(0, 9, 64) / 8, RNG.integers(0, 2, 64) * 1.0),
+    "gauge": (RNG.integers(0, 99, 64) * 1.0,),
     "coverage": (np.full(64, -1.0), np.full(64, 1.0), RNG.normal(size=64)),
 }  # fmt: skip
 

@@ -1,0 +1,213 @@
+"""What a partition keeps of open epochs, and how an epoch is folded when it closes."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from evenhand.drift.lowest import Lowest, cluster_hash
+from evenhand.events import PredictionMade, PredictionScored, SampledRow, VersionMeasured
+from evenhand.metrics import loss
+from evenhand.metrics.gauge import Gauge
+from evenhand.metrics.missing_labels import MissingLabels
+from evenhand.monitoring import Monitoring
+from evenhand.processors.columns import (
+    NAN,
+    SCORED,
+    Columns,
+    Rows,
+    as_sums,
+    number_of,
+    pack,
+    sample_of,
+    sketches_of,
+    unpack,
+)
+from evenhand.processors.policies import Policy
+
+ENTRIES_ROW, GONE_ROW = b"e/", b"g/"
+
+
+class Entries(msgspec.Struct, array_like=True):
+    """What one batch added to an open epoch, and where it lies."""
+
+    columns: list[Columns]
+    inputs: list[SampledRow]
+    late: list[int]
+    wait_ms: int
+    place: tuple[str, int, int, int]
+
+
+class Fresh:
+    """What a batch adds to one epoch."""
+
+    def __init__(self, monitoring: Monitoring, place: tuple[str, int, int, int]) -> None:
+        self.inputs: list[SampledRow] = []
+        self.late: list[int] = []
+        self.wait_ms = 0
+        self.place, self._cluster_ms = place, monitoring.cluster_s * 1000
+        self._rows: dict[str, list[tuple[Any, ...]]] = {"made": [], "scored": []}
+        self._versions: dict[str, int] = {}
+
+    def _version(self, name: str) -> int:
+        return self._versions.setdefault(name, len(self._versions))
+
+    def made(self, event: PredictionMade, ms: float | None) -> None:
+        """A prediction: a row for the version that answered, and for each in shadow."""
+        request, time, served = number_of(event.request_id), event.time, self._version(event.version)
+        cluster = int(_cluster(event.key, time, event.request_id, self._cluster_ms), 16)
+        took = NAN if ms is None else ms
+        sure = event.confidence[0] if event.confidence else NAN
+        for version, values, error, each_ms, confidence in (
+            (served, event.values, event.error, took, sure),
+            *((self._version(one.version), one.values, one.error, NAN, NAN) for one in event.shadows),
+        ):
+            value = values[0] if values else NAN
+            self._rows["made"].append(
+                (request, served, version, error is not None, len(values), each_ms, time, cluster, value, confidence)
+            )
+        self.wait_ms = max(self.wait_ms, event.wait_s * 1000)
+
+    def scored(self, event: PredictionScored) -> None:
+        """A prediction with its outcome."""
+        asked = event.time if event.predicted_time is None else event.predicted_time
+        pair, served = int(event.id[:16], 16), self._version(event.version)
+        cluster = int(_cluster(event.key, asked, event.request_id, self._cluster_ms), 16)
+        came = event.time if event.outcome_time is None else event.outcome_time
+        low, high = event.interval or (NAN, NAN)
+        sure = NAN if event.confidence is None else event.confidence
+        delay_s = (came - asked) / 1000
+        rows = self._rows["scored"]
+        rows.append((pair, came, served, served, asked, cluster, event.value, event.outcome, delay_s, sure, low, high))
+        for one in event.shadows:
+            if one.value is not None:
+                version = self._version(one.version)
+                rows.append(
+                    (pair, came, served, version, asked, cluster, one.value, event.outcome, delay_s, NAN, NAN, NAN)
+                )
+
+    def packed(self) -> bytes:
+        """As a state row."""
+        names = list(self._versions)
+        columns = [pack(kind, rows, names) for kind, rows in self._rows.items() if rows]
+        return msgspec.msgpack.encode(Entries(columns, self.inputs, self.late, self.wait_ms, self.place))
+
+
+class Batch:
+    """What a batch adds, by policy and epoch; and the predictions that it says have matured."""
+
+    def __init__(self, topic: str, partition: int) -> None:
+        self._topic, self._partition = topic, partition
+        self.fresh: dict[tuple[str, int], Fresh] = {}
+        self.matured: dict[str, list[tuple[int, int]]] = defaultdict(list)
+
+    def of(self, policy: Policy, epoch: int, offset: int) -> Fresh:
+        """Where to put what belongs to an epoch."""
+        held = self.fresh.get((policy.name, epoch))
+        if held is None:
+            place = self._topic, self._partition, offset, offset
+            held = self.fresh[policy.name, epoch] = Fresh(policy.monitoring, place)
+        held.place = (*held.place[:3], offset)
+        return held
+
+
+def _cluster(key: str, time: int, request: str, cluster_ms: int) -> str:
+    return cluster_hash(f"{key}@{time // cluster_ms}" if cluster_ms else request)
+
+
+class OpenEpoch:
+    """An epoch of a policy that has not closed yet; `rows` are its state rows."""
+
+    def __init__(self, monitoring: Monitoring) -> None:
+        self.monitoring = monitoring
+        self.rows: dict[bytes, bytes] = {}
+        self.inputs = Lowest(monitoring.rows)
+        self.late: set[int] = set()
+        self.wait_ms = 0
+        self._columns: list[Columns] = []
+        self._gone: Rows = np.empty(0, np.uint64)
+        self._places: dict[tuple[str, int], list[int]] = {}
+        self._unpacked: dict[str, tuple[Rows, list[str]]] = {}
+
+    def cluster(self, key: str, time: int, request: str) -> str:
+        """The hash of the cluster that a request belongs to."""
+        return _cluster(key, time, request, self.monitoring.cluster_s * 1000)
+
+    def load(self, key: bytes, value: bytes) -> None:
+        """Take a row."""
+        self.rows[key] = value
+        if key.startswith(GONE_ROW):
+            self._gone = np.union1d(self._gone, np.frombuffer(value, np.uint64))
+            return
+        entries = msgspec.msgpack.decode(value, type=Entries)
+        self._columns += entries.columns
+        for row in entries.inputs:
+            self.inputs.add(row)
+        self.late.update(entries.late)
+        self.wait_ms = max(self.wait_ms, entries.wait_ms)
+        topic, partition, first, last = entries.place
+        span = self._places.setdefault((topic, partition), [first, last])
+        span[0], span[1] = min(span[0], first), max(span[1], last)
+
+    def unpacked(self, kind: str) -> tuple[Rows, list[str]]:
+        """Rows of a kind, and their versions; of a closed epoch only."""
+        if kind not in self._unpacked:
+            self._unpacked[kind] = unpack(kind, self._columns, self._gone if kind == "scored" else None)
+        return self._unpacked[kind]
+
+    def drop(self, ids: Rows) -> dict[bytes, bytes | None]:
+        """Pairs of an epoch that closes count there alone: another outcome of theirs here is no evidence."""
+        parts = [np.frombuffer(part.data, SCORED)["id"] for part in self._columns if part.kind == "scored"]
+        gone = np.intersect1d(ids, np.concatenate(parts)) if parts else ids[:0]
+        if not len(gone):
+            return {}
+        key = GONE_ROW + next(iter(self.rows))[len(ENTRIES_ROW) :]
+        self.load(key, np.union1d(self._gone, gone).tobytes())
+        return {key: self.rows[key]}
+
+    def digest(self) -> str:
+        """Of the ids of all that counted."""
+        total = blake2b(digest_size=8)
+        for kind in ("made", "scored"):
+            total.update(np.unique(self.unpacked(kind)[0]["id"]).tobytes())
+        total.update("".join([row.hash for row in self.inputs.rows()]).encode())
+        return total.hexdigest()
+
+    def where(self) -> list[list[Any]]:
+        """The offsets of its evidence."""
+        return [[topic, partition, *span] for (topic, partition), span in sorted(self._places.items())]
+
+
+def fold(
+    held: OpenEpoch | None, champion: str, missing: MissingLabels | None, readings: Mapping[str, Gauge]
+) -> dict[str, VersionMeasured]:
+    """Sketches of all versions, samples of the champion. `""` stands for whatever was served."""
+    found: dict[str, VersionMeasured] = {}
+    of_all: dict[str, Any] = {f"gauge/{name}": gauge for name, gauge in readings.items()}
+    if missing is not None:
+        of_all["missing_labels"] = missing
+    if held is not None:
+        (made, asked), (scored, told) = held.unpacked("made"), held.unpacked("scored")
+        sketches = sketches_of(made, scored, (asked, told))
+        of_all |= sketches.pop("", {})
+        found = {name: VersionMeasured(sketches=as_sums(each)) for name, each in sketches.items()}
+        monitoring = held.monitoring
+        predictions: tuple[SampledRow, ...] = ()
+        losses: tuple[SampledRow, ...] = ()
+        size = monitoring.rows if monitoring.drift is not None else 0
+        if champion in asked and size:
+            values = [made["value"], made["confidence"].astype(np.float64)]
+            predictions = sample_of(made, asked.index(champion), size, values)
+        if champion in told and size:
+            lost = loss(monitoring.loss).losses(scored["value"], scored["outcome"])
+            values = [np.asarray(lost, np.float64), scored["confidence"].astype(np.float64)]
+            losses = sample_of(scored, told.index(champion), size, values)
+        if predictions or losses:
+            mine = found.get(champion, VersionMeasured())
+            found[champion] = msgspec.structs.replace(mine, predictions=predictions, losses=losses)
+    if of_all:
+        found[""] = VersionMeasured(sketches=as_sums(of_all))
+    return dict(sorted(found.items()))
