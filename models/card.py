@@ -44,7 +44,6 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reasons: tuple[str, ...] = ()
     example: tuple[float, ...] = ()
     answer: tuple[float, ...] = ()
-    metrics: dict[str, float] = {}
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

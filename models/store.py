@@ -109,6 +109,14 @@ class ModelStore:
         return {feature: rows[:, place] for place, feature in enumerate(card.signature.features)}
 
     def _read(self, name: str, version: str) -> Model:
+        card, files = self.describe(name, version), self.files(name, version)
+        try:
+            return model_kind(card.kind).load(card.signature, files)
+        except (InvalidConfiguration, KeyError, ImportError, msgspec.DecodeError) as error:
+            raise ModelUnavailable(f"{name} {version}: a {card.kind} model cannot be loaded here: {error}") from error
+
+    def files(self, name: str, version: str) -> dict[str, bytes]:
+        """Return the files of a version, by name, after their digests were checked. Raises ModelUnavailable."""
         card = self.describe(name, version)
         folder = self.root / name / version
         files: dict[str, bytes] = {}
@@ -124,10 +132,7 @@ class ModelStore:
                     f"{name} {version}: {folder / file} is not what was saved (digest {sha256(files[file])[:12]}, "
                     f"expected {digest[:12]}); restore the folder, or remove it and train again"
                 )
-        try:
-            return model_kind(card.kind).load(card.signature, files)
-        except (InvalidConfiguration, KeyError, ImportError, msgspec.DecodeError) as error:
-            raise ModelUnavailable(f"{name} {version}: a {card.kind} model cannot be loaded here: {error}") from error
+        return files
 
     def describe(self, name: str, version: str) -> Card:
         """Return what is written about a version, after its digest was checked. Raises ModelUnavailable."""

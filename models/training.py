@@ -1,6 +1,6 @@
 """Trains the versions that a configuration declares, from candles, in seconds; sees nothing after `train_until`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,7 +112,7 @@ def describe(
 
 def origin(
     endpoint: Endpoint, table: Table, model: Model, *, derived: Derived | None = None, follows: str = "",
-    sources: Iterable[Source] = (), metrics: Mapping[str, float] | None = None,
+    sources: Iterable[Source] = (),
 ) -> Lineage:  # fmt: skip
     """Return what it takes to learn a fitted model again. Its example is the last row."""
     row = np.ascontiguousarray(table.rows[-1:])
@@ -124,5 +124,4 @@ def origin(
         reasons=derived.reasons if derived else (),
         example=tuple(row[0].tolist()),
         answer=tuple(model.forecast(row, endpoint.max_horizon)[0].tolist()),
-        metrics=dict(metrics or {}),
     )

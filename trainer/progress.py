@@ -1,24 +1,41 @@
 """What a training run tells while it runs."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from models.base import Model
+    from models.training import Table
 
 Tell = Callable[[str], None]
 
 
-class Progress(Protocol):
-    """Who listens. `fold` is called once for each fold of each model; `done` of `total` are behind us then."""
+class Progress:
+    """Who listens; this one does not. Models have the names that they were asked for by."""
 
-    def tell(self, text: str) -> None: ...
-    def fold(self, model: str, done: int, total: int) -> None: ...
+    def tell(self, text: str) -> None:
+        """Say a line."""
+
+    def fold(self, model: str, done: int, total: int) -> None:
+        """Say that one more fold of any model is done."""
+
+    def scored(self, model: str, fold: int, errors: Mapping[str, float]) -> None:
+        """Say how good a model was in a fold: errors of step 1."""
+
+    def learned(self, model: str, version: str, fitted: "Model", table: "Table") -> None:
+        """Say that a version was saved, and what was learned from which table."""
 
 
-class Told:
+class Told(Progress):
     """Tells in words only."""
 
     def __init__(self, tell: Tell) -> None:
         """Lines go to `tell`."""
-        self.tell = tell
+        self._tell = tell
+
+    def tell(self, text: str) -> None:
+        """Say a line."""
+        self._tell(text)
 
     def fold(self, model: str, done: int, total: int) -> None:
         """One line a fold."""

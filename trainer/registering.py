@@ -12,7 +12,7 @@ from models.candles import Candles
 from models.card import code_digest
 from models.config import Endpoint
 from models.store import ModelStore
-from models.training import Table, describe
+from models.training import Table, describe, origin
 from trainer.progress import Progress
 from trainer.tuning import tune
 from trainer.walking import Walker
@@ -51,9 +51,13 @@ def register(
             parameters = tune(walker.kind, endpoint.signature(), parameters, learned, seed, walker.trials)
             chosen[walker.kind] = parameters
         model = model_kind(walker.kind)(endpoint.signature(), parameters).fit(table.rows, table.targets, seed)
-        version = derive(*_last(store, name), _release(model, code_digest())).version
-        store.save(name, version, model, describe(f"{walker.kind}, trained on {source}", source, candles, table, seed))
-        found[asked] = Registered(version, model)
+        last, before = _last(store, name)
+        derived = derive(last, before, _release(model, code_digest()))
+        made = origin(endpoint, table, model, derived=derived, follows=last or "")
+        about = describe(f"{walker.kind}, trained on {source}", source, candles, table, seed, made)
+        store.save(name, derived.version, model, about, table.rows)
+        progress.learned(asked, derived.version, model, table)
+        found[asked] = Registered(derived.version, model)
     return found
 
 

@@ -64,16 +64,29 @@ def walk_all(
     ]
     open_jobs = [job for job in jobs if not job.file.exists()]
     done = len(jobs) - len(open_jobs)
+    for job in jobs:
+        if job.file.exists():
+            progress.scored(job.name, job.fold.number, _errors(plan, job))
     if done:
         progress.tell(f"{done} folds were done before")
     many = workers or (_cores() if len(plan.examples) >= _WORTH_PROCESSES else 1)
     for job in _forecast(plan, open_jobs, min(many, len(open_jobs))):
         done += 1
         progress.fold(job.name, done, len(jobs))
+        progress.scored(job.name, job.fold.number, _errors(plan, job))
     parts: dict[str, list[tuple[Fold, FloatArray]]] = {name: [] for name in walkers}
     for job in jobs:
         parts[job.name].append((job.fold, np.load(job.file, allow_pickle=False)))
     return {name: join(found, plan.examples) for name, found in parts.items()}
+
+
+def _errors(plan: Plan, job: _Job) -> dict[str, float]:
+    """Errors of a fold's first step."""
+    errors = np.load(job.file, allow_pickle=False)[:, 0] - plan.examples.targets[job.fold.test, 0]
+    known = errors[np.isfinite(errors)]
+    if not len(known):
+        return {}
+    return {"fold_rmse": float(np.sqrt((known**2).mean())), "fold_mae": float(np.abs(known).mean())}
 
 
 def _digest(plan: Plan, walker: Walker) -> str:

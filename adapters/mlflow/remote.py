@@ -191,9 +191,20 @@ class Remote:
 
     def number(self, model: str, version: str) -> str | None:
         """What MLflow's registry calls a version; None if it has none of that name."""
-        found = self.client.search_model_versions(f"name = '{model}'")
+        found = self.client.search_model_versions(f"name = '{model}'", max_results=10_000)
         numbers = [str(one.version) for one in found if one.tags.get(VERSION_TAG) == version]
         return min(numbers, key=int) if numbers else None
+
+    def aliases(self, model: str) -> list[str]:
+        """Return the aliases that a model has there; none if there is no such model."""
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        try:
+            return sorted(self.client.get_registered_model(model).aliases)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return []
 
     def _alias(self, entry: Entry) -> None:
         model, _, alias = entry.key.rpartition("/")

@@ -20,7 +20,7 @@ class Sender(threading.Thread):
 
     def __init__(self, spool: Spool, sink: Sink, deliver: Deliver) -> None:
         super().__init__(name=f"evenhand tracking: {sink}", daemon=True)
-        self._spool, self._sink, self._deliver = spool, sink, deliver
+        self._spool, self.sink, self._deliver = spool, sink, deliver
         self._wake, self._stopped = threading.Event(), threading.Event()
         self.trouble = ""
         """Why the last attempt failed; empty after one that did not."""
@@ -37,7 +37,7 @@ class Sender(threading.Thread):
     def drain(self, timeout_s: float) -> bool:
         """Wait until everything has arrived; False if that takes longer."""
         give_up = time.monotonic() + timeout_s
-        while self._spool.waiting(self._sink):
+        while self._spool.waiting(self.sink):
             if time.monotonic() > give_up or not self.is_alive():
                 return False
             self._wake.set()
@@ -55,12 +55,12 @@ class Sender(threading.Thread):
                 wait_s = min(LONGEST_S, 2 * wait_s or EVERY_S / 2)
                 if not self.trouble:
                     LOGGER.warning("%s takes nothing now, what is logged waits in %s: %r",
-                                   self._sink, self._spool.path, error)  # fmt: skip
+                                   self.sink, self._spool.path, error)  # fmt: skip
                 self.trouble = repr(error)
 
     def _send(self) -> bool:
         with self._alone() as alone:
-            entries = self._spool.unsent(self._sink, BATCH) if alone else []
+            entries = self._spool.unsent(self.sink, BATCH) if alone else []
             if entries:
                 self._deliver(entries)
             return bool(entries)
@@ -73,7 +73,7 @@ class Sender(threading.Thread):
     @contextlib.contextmanager
     def _alone(self) -> Iterator[bool]:
         """Whether no other process sends: two senders could take the same entry."""
-        with self._spool.path.with_suffix(f".{self._sink}.lock").open("w") as file:
+        with self._spool.path.with_suffix(f".{self.sink}.lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:

@@ -48,11 +48,15 @@ class Tracking:
         self, settings: TrackingSettings, home: Path, *, stream: Stream | None = None, wait_s: float = 10.0
     ) -> None:
         """Open the spool of a home; at the end, wait up to `wait_s` seconds for what has not arrived."""
-        self.settings, self.streams, self._wait_s = settings, stream is not None, wait_s
+        self.settings, self.streams, self.wait_s = settings, stream is not None, wait_s
         self.spool = Spool(home / "tracking" / f"{_slug(settings.tracking_uri)}.db")
         self.lost = 0
         """How many calls could not be written to the disk."""
+        self.left = 0
+        """How many entries had not arrived when it was closed."""
         self._calls = 0
+        self.registry = Remote(self.spool, settings.tracking_uri)
+        """What MLflow has; asking it waits for it."""
         self._senders = [Sender(self.spool, "mlflow", Remote(self.spool, settings.tracking_uri).deliver)]
         if stream is not None:
 
@@ -73,11 +77,11 @@ class Tracking:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Wait a little for what has not arrived. What is left waits for the next time."""
-        self.flush(self._wait_s)
+        self.left = 0 if self.flush(self.wait_s) else self.waiting
         for sender in self._senders:
             sender.stop()
         for sender in self._senders:
-            sender.join(self._wait_s)
+            sender.join(self.wait_s)
         if not any(sender.is_alive() for sender in self._senders):
             self.spool.forget_ended()
             self.spool.close()
@@ -86,6 +90,11 @@ class Tracking:
         """Wait until everything has arrived; False if that takes longer."""
         give_up = time.monotonic() + timeout_s
         return all(sender.drain(max(0.0, give_up - time.monotonic())) for sender in self._senders)
+
+    @property
+    def waiting(self) -> int:
+        """How many entries have not arrived."""
+        return sum(self.spool.waiting(sender.sink) for sender in self._senders)
 
     @property
     def trouble(self) -> str:

@@ -14,19 +14,20 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def progress() -> "Iterator[Progress]":
     """Who listens to a training run, for as long as it takes."""
-    from trainer.progress import Told
+    from trainer.progress import Progress, Told
 
     if not sys.stderr.isatty():
         yield Told(note)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as RichProgress
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    with RichProgress(*columns, console=Console(stderr=True)) as bars:
         task = bars.add_task("folds", total=None)
 
-        class Bars:
+        class Bars(Progress):
             """A bar over all folds of all models."""
 
             def tell(self, text: str) -> None:

@@ -94,8 +94,8 @@ def reproduce(version: Version, data: Data = None, json: Json = False) -> None:
         ["verdict", found.verdict], ["largest difference of a forecast", f"{found.largest_difference:.3g} sd"],
         ["tolerance", f"{found.tolerance:g} sd"], ["same code", found.same_code],
         ["other libraries", _words({each: " now ".join(two) for each, two in found.other_libraries.items()})],
-        *[[file, "same bytes" if same else "other bytes"] for file, same in found.files.items()],
     ]  # fmt: skip
+    rows += [[part, "same bytes" if same else "other bytes"] for part, same in found.files.items()]
     result(found, json, lambda: table(["what", ""], rows))
     if found.verdict == "differs":
         raise typer.Exit(FAILED)
@@ -109,14 +109,14 @@ def _store() -> "ModelStore":
 
 def _named(text: str) -> tuple[str, str]:
     """Model and version; an alias is looked up in what holds."""
-    from evenhand.cli.models import aliases
+    from evenhand.cli.models import all_aliases
     from evenhand.errors import ModelUnavailable
 
     name, at, version = text.rpartition("@")
     if not at:
         raise typer.BadParameter(f"{text!r} names no version: write MODEL@VERSION, such as btc-usd-1h@1.0.0")
     if version in {"champion", "challenger"}:
-        held = aliases(name)
+        held = all_aliases().get(name, {})
         if version not in held:
             raise ModelUnavailable(f"{name} has no {version}: `evenhand models show {name}` tells what it has")
         version = held[version]
@@ -147,7 +147,6 @@ def _plain(card: "Card") -> dict[str, Any]:
         "data_digest": about.data_digest, "rows": about.rows, "trained_from": when(about.trained_from),
         "trained_to": when(about.trained_to), "seed": about.seed, "features": list(card.signature.features),
         "code_digest": card.code_digest, "libraries": card.libraries, "digest": card.digest,
-        "metrics": about.origin.metrics,
     }  # fmt: skip
 
 

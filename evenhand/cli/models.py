@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from evenhand.cli import model_history, model_versions
+from evenhand.cli import model_history, model_sync, model_versions
 from evenhand.cli.output import Json, note, result, table, when
 
 group = typer.Typer(
@@ -15,7 +15,7 @@ group = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
-    for part in (model_history, model_versions):
+    for part in (model_history, model_versions, model_sync):
         part.register(group)
     app.add_typer(group)
 
@@ -116,10 +116,10 @@ def _summary(name: str, versions: list[str], holding: dict[str, Any]) -> dict[st
     }  # fmt: skip
 
 
-def aliases(name: str) -> dict[str, str]:
-    """Which version each alias of a model stands for."""
-    found: dict[str, str] = _summary(name, [], _holding())["aliases"]
-    return found
+def all_aliases() -> dict[str, dict[str, str]]:
+    """Which version each alias stands for, of every model that is declared or served."""
+    holding = _holding()
+    return {name: _summary(name, [], holding)["aliases"] for name in sorted({*_declared(), *holding})}
 
 
 def _declared() -> dict[str, str]:

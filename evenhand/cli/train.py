@@ -1,11 +1,18 @@
 """`evenhand train`: models walk forward through a history, and a verdict says which of them have skill."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evenhand.cli.output import Json, result
+
+if TYPE_CHECKING:
+    from models.config import ModelsConfig
+    from models.store import ModelStore
+    from trainer.progress import Progress
+    from trainer.report import TrainingReport
+    from trainer.settings import TrainingSettings
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +29,7 @@ def train(  # noqa: PLR0913, PLR0917  a flag each
     tune: Annotated[int, typer.Option(help="Sets of parameters to try inside each fold", min=1, max=1000)] = 1,
     workers: Annotated[int | None, typer.Option(help="Processes; by default one a core", min=1, max=256)] = None,
     register_versions: Annotated[bool, typer.Option("--register/--no-register", help="Save a version of each")] = True,
+    track: Annotated[bool, typer.Option("--tracking/--no-tracking", help="Show the run in MLflow")] = True,
     json: Json = False,
 ) -> None:
     """Train models on a history, test them on what came after, and register them; run again after a kill to go on."""
@@ -30,7 +38,6 @@ def train(  # noqa: PLR0913, PLR0917  a flag each
     from evenhand.cli.bars import progress
     from evenhand.cli.loop import configuration, model_store
     from evenhand.errors import InvalidConfiguration
-    from trainer.pipeline import train as run
     from trainer.settings import TrainingSettings
 
     declared = None
@@ -42,5 +49,31 @@ def train(  # noqa: PLR0913, PLR0917  a flag each
     )
     store = model_store()
     with progress() as told:
-        report = run(settings, declared, store if register_versions else None, store.root / ".folds", told)
+        report = _run(settings, declared, store, register_versions, told, track)
     result(report, json, report.text)
+
+
+def _run(
+    settings: "TrainingSettings", declared: "ModelsConfig | None", store: "ModelStore", register_versions: bool,
+    told: "Progress", track: bool,
+) -> "TrainingReport":  # fmt: skip
+    """Run it, within a run of MLflow's unless that is not wanted or not there."""
+    import contextlib
+
+    from evenhand.cli.tracking import tracking
+    from trainer.pipeline import train as run
+
+    saved, kept = store if register_versions else None, store.root / ".folds"
+    with tracking() if track else contextlib.nullcontext() as tracked:
+        if tracked is None:
+            return run(settings, declared, saved, kept, told)
+        from trainer.tracking import Tracked
+
+        with tracked.start_run(f"train {settings.name}", tags={"model": settings.name}) as within:
+            listener = Tracked(told, within, settings, store)
+            try:
+                report = run(settings, declared, saved, kept, listener)
+                listener.report(report)
+            finally:
+                listener.end()
+            return report
