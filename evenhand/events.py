@@ -101,12 +101,15 @@ class CommandGiven(Event, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody's wish about a model: apply a configuration, start or stop an experiment, approve, silence, ...
 
     `subject` is what it is about: an experiment, an incident. A silence has the labels that it `matches`, and an end.
+    `change_weights` gives the `weights` of an experiment's variants; `drop_variant` ends one of its challengers, the
+    `variant`, and moves nobody else.
     """
 
     model: Model
     command: Literal[
-        "apply_configuration", "start_experiment", "stop_experiment", "acknowledge", "silence", "approve", "refuse"
-    ]
+        "apply_configuration", "start_experiment", "stop_experiment", "acknowledge", "silence", "approve", "refuse",
+        "change_weights", "drop_variant",
+    ]  # fmt: skip
     by: Text
     reason: str = ""
     served: Served | None = None
@@ -115,6 +118,8 @@ class CommandGiven(Event, frozen=True, kw_only=True, omit_defaults=True):
     digest: Text | None = None
     matches: dict[str, str] | None = None
     until: Time | None = None
+    weights: dict[str, Annotated[int, Meta(ge=0, le=1_000_000)]] | None = None
+    variant: Text | None = None
 
 
 # In band: ticks and controls
@@ -283,6 +288,7 @@ class CoMoments(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Phase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Units under one control: its weights, and by variant how many were served and how many of them matured.
 
+    `requests` are all that were served under it, of units that have been counted before, too.
     `due` are those whose wait for an outcome is over, `returned` those of them whose outcome came in time. `crossed`
     counts units that several variants answered under this control, which no split does. `ratios` are of what a variant
     served, by variant and metric: sums of two quantities by unit and epoch. `times` counts response times in buckets
@@ -295,6 +301,7 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     due: dict[str, int] = {}
     returned: dict[str, int] = {}
     crossed: int = 0
+    requests: int = 0
     ratios: dict[str, dict[str, CoMoments]] = {}
     times: dict[str, dict[int, int]] = {}
 
@@ -487,7 +494,10 @@ Action = Literal["continue", "promote", "stop_harm", "stop_futility", "abort", "
 
 
 class DecisionMade(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """What was decided after the epochs named, and why. The evidence's offsets stand in the record's headers."""
+    """What was decided after the epochs named, and why. The evidence's offsets stand in the record's headers.
+
+    `weights` are those that a bandit gives the variants from here on: the propensities of what follows.
+    """
 
     model: Model
     subject: Text
@@ -498,6 +508,7 @@ class DecisionMade(Event, frozen=True, kw_only=True, omit_defaults=True):
     summary: dict[str, VariantPosterior] = {}
     configuration_digest: Text
     evidence_digest: Text
+    weights: dict[str, int] | None = None
 
 
 Drifting = Literal["inputs", "predictions", "losses", "expected_loss", "estimate"]

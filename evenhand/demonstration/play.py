@@ -11,9 +11,9 @@ from evenhand.codec import encode
 from evenhand.demonstration.users import HOUR_MS, Hour, Plot, Users, rows
 from evenhand.errors import InvalidConfiguration
 from evenhand.events import ControlChanged, Served, Ticked
-from evenhand.experiments.decision import TERMINAL
 from evenhand.experiments.experiment import Experiment
 from evenhand.judgement import Judgement
+from evenhand.monitoring import Monitoring
 from evenhand.processors.base import Row
 from evenhand.processors.control import after_decision, control
 from evenhand.topics import METRICS, OUTCOMES, REQUESTS
@@ -26,7 +26,13 @@ class Play:
     """A market's hours with an experiment from the first hour on."""
 
     def __init__(
-        self, hours: Sequence[Hour], plot: Plot, experiment: Experiment, judgement: Judgement, control_lag_ms: int
+        self,
+        hours: Sequence[Hour],
+        plot: Plot,
+        experiment: Experiment,
+        judgement: Judgement,
+        control_lag_ms: int,
+        monitoring: Monitoring | None = None,
     ) -> None:
         if control_lag_ms % plot.scene_ms or (experiment.epoch_s * SECOND_MS) % plot.scene_ms:
             raise InvalidConfiguration("control_lag_ms and the epoch must be multiples of scene_ms")
@@ -36,7 +42,9 @@ class Play:
         self.hours = [*hours, *_waits(hours[-1].time + HOUR_MS, plot, experiment)]
         self.told = 0  # hours
         champion = experiment.variant(experiment.champion).version
-        served = Served(champion=champion, wait_s=plot.wait_ms // SECOND_MS, experiment=experiment)
+        served = Served(
+            champion=champion, wait_s=plot.wait_ms // SECOND_MS, experiment=experiment, monitoring=monitoring
+        )
         self.first = self.current = control(served, plot.model, hours[0].time, f"demo-{plot.seed}")
         self.changes: list[ControlChanged] = []
         self._lag_ms, self._epoch_ms = control_lag_ms, experiment.epoch_s * SECOND_MS
@@ -96,9 +104,7 @@ class Play:
             if decision.time + self._lag_ms > time:
                 break
             self._done += 1
-            changed = None
-            if decision.action in TERMINAL:
-                changed = after_decision(self.current, decision, decision.time + self._lag_ms)
+            changed = after_decision(self.current, decision, decision.time + self._lag_ms)
             if changed is not None:
                 self.current = changed
                 due.append(changed)

@@ -3,6 +3,7 @@
 import msgspec
 
 from evenhand.events import Action, VariantPosterior
+from evenhand.experiments.bandit import top_two
 from evenhand.experiments.comparison import Comparison, compare
 from evenhand.experiments.experiment import Experiment
 from evenhand.experiments.posterior import probability_best
@@ -22,11 +23,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     variant: str | None = None
     summary: dict[str, VariantPosterior] = {}
     standing: Standing = Standing()
+    weights: dict[str, int] | None = None
 
 
 def decide(experiment: Experiment, standing: Standing) -> Verdict:
     """Judge the challengers that are not stopped, on all evidence so far. A failed check freezes, harm goes first."""
-    running = [name for name in experiment.challengers if name not in standing.stopped]
+    running = [name for name in experiment.challengers if name not in {*standing.stopped, *standing.absent}]
     compared = [compare(experiment, standing, name, len(experiment.challengers)) for name in running]
     standing = _settled(experiment, standing, compared)
     summary = _summary(compared)
@@ -35,7 +37,26 @@ def decide(experiment: Experiment, standing: Standing) -> Verdict:
         standing = msgspec.structs.replace(standing, frozen=reasons[0])
     if action in TERMINAL and variant is not None:
         standing = msgspec.structs.replace(standing, stopped=(*standing.stopped, variant))
-    return Verdict(action=action, reasons=reasons, variant=variant, summary=summary, standing=standing)
+    weights = _weights(experiment, standing, compared, summary) if action == "continue" else None
+    if weights is not None:
+        standing = msgspec.structs.replace(standing, reweighted_ms=standing.reached_ms)
+    return Verdict(action=action, reasons=reasons, variant=variant, summary=summary, standing=standing, weights=weights)
+
+
+def _weights(
+    experiment: Experiment, standing: Standing, compared: list[Comparison], summary: dict[str, VariantPosterior]
+) -> dict[str, int] | None:
+    """Those that the bandit gives, if there is one and it is time. It waits until it knows something of everybody."""
+    bandit, enough = experiment.bandit, experiment.rule.minimum_sample_size
+    since_ms = standing.reached_ms - (standing.reweighted_ms or standing.began_ms)
+    if bandit is None or since_ms < bandit.every_s * 1000 or not compared:
+        return None
+    if any(each.belief is None or each.observations.n < enough for each in compared):
+        return None
+    best = {
+        each.name: summary[each.name].probability_best or each.posterior.probability_better or 0.0 for each in compared
+    }
+    return top_two({experiment.champion: max(0.0, 1.0 - sum(best.values())), **best}, bandit)
 
 
 def _action(
@@ -56,6 +77,8 @@ def _action(
     for each in compared:
         if reason := _futile(experiment, each):
             return "stop_futility", each.name, (f"{each.name}: {reason}",)
+    if not compared:
+        return "continue", None, ("no challenger is left",)
     said = {each.name: against.get(each.name) or [_waiting(experiment, each)] for each in compared}
     return "continue", None, tuple(f"{name}: {reason}" for name, reasons in said.items() for reason in reasons)
 

@@ -111,6 +111,7 @@ def merge_phases(a: Mapping[str, Phase], b: Mapping[str, Phase]) -> dict[str, Ph
             due=_added(held.due, phase.due),
             returned=_added(held.returned, phase.returned),
             crossed=held.crossed + phase.crossed,
+            requests=held.requests + phase.requests,
             ratios=merge_ratios(held.ratios, phase.ratios),
             times=merge_times(held.times, phase.times),
         )  # fmt: skip
@@ -128,10 +129,12 @@ def count_phases(
     due: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
     crossed: Mapping[str, int] | None = None,
     sums: Mapping[str, tuple[Ratios, Times]] | None = None,
+    requests: Mapping[str, int] | None = None,
 ) -> dict[str, Phase]:
     """What was served, and what of it matured, under each control whose weights are known.
 
     `due` is what has been waited for long enough, served and returned; `crossed` counts units; `sums` are of `served`.
+    `requests` are all that were served.
     """
     served = Counter((each.control, each.variant) for each in exposures)
     matured = Counter((each.control, each.served) for each in pairs)
@@ -145,10 +148,11 @@ def count_phases(
             due={name: ended[name][0] for name in sorted(ended)},
             returned={name: ended[name][1] for name in sorted(ended)},
             crossed=(crossed or {}).get(digest, 0),
+            requests=(requests or {}).get(digest, 0),
             ratios={name: ratios[name] for name in sorted(ratios) if name in shares},
             times={name: times[name] for name in sorted(times) if name in shares},
         )
-        if phase.served or phase.matured or phase.due or phase.crossed or phase.ratios:
+        if phase.requests or phase.served or phase.matured or phase.due or phase.ratios:
             phases[digest] = phase
     return phases
 

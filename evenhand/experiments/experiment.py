@@ -129,6 +129,18 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return any(guardrail.metric == metric for guardrail in self.guardrails)
 
 
+class Bandit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Traffic follows the posterior: other weights every so many seconds of event time, by top-two Thompson sampling.
+
+    `leader` is the fraction for who is drawn as the best; the rest goes to who is drawn beside it. Nobody falls below
+    `minimum_share`. See `bandit` for what it costs.
+    """
+
+    every_s: Annotated[int, Meta(ge=1)] = 86_400
+    leader: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.8
+    minimum_share: Annotated[float, Meta(gt=0.0, le=0.5)] = 0.05
+
+
 class Experiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A trial of challengers against the champion of one served model.
 
@@ -159,6 +171,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     block_s: Annotated[int, Meta(ge=0)] = 0
     metrics: tuple[UserMetric, ...] = ()
     rule: Rule = Rule()
+    bandit: Bandit | None = None
     ring: tuple[Segment, ...] = ()
 
     def __post_init__(self) -> None:

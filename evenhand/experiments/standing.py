@@ -17,7 +17,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `closed` and `open` are blocks of event time, by challenger, where forecasts overlap. `base` is the champion's loss
     at the first look: it fixes prior and planned end. `past_end` names challengers whose planned end has been looked
-    at, `stopped` those that have left, and `frozen` says why nothing is decided any more.
+    at, `stopped` those that have left, and `frozen` says why nothing is decided any more. `absent` are those that no
+    weights of the last epoch named: somebody has dropped them. `reweighted_ms` is when a bandit last gave weights.
     """
 
     variants: dict[str, VariantEvidence] = {}
@@ -31,6 +32,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stopped: tuple[str, ...] = ()
     frozen: str = ""
     slow: Slow = Slow()
+    absent: tuple[str, ...] = ()
+    reweighted_ms: int = 0
 
     def observations(self, experiment: Experiment, name: str) -> Moments:
         """What a challenger's difference to the champion is estimated from: clusters, or closed blocks of them."""
@@ -89,6 +92,7 @@ def absorb(
         variants=merge_variants(standing.variants, variants),
         phases=merge_phases(standing.phases, {of: _without_times(phase) for of, phase in (phases or {}).items()}),
         slow=standing.slow.take(experiment.champion, phases or {}),
+        absent=_absent(experiment, standing, phases or {}),
         closed=closed,
         open=current,
         began_ms=standing.began_ms or start_ms,
@@ -99,3 +103,9 @@ def absorb(
 def _without_times(phase: Phase) -> Phase:
     """What has been counted by `slow` is not kept twice."""
     return msgspec.structs.replace(phase, times={}) if phase.times else phase
+
+
+def _absent(experiment: Experiment, standing: Standing, phases: Mapping[str, Phase]) -> tuple[str, ...]:
+    """Challengers that were not in the weights under which the epoch's requests were served."""
+    named = {name for phase in phases.values() if phase.requests for name in phase.weights}
+    return tuple(name for name in experiment.challengers if name not in named) if named else standing.absent

@@ -10,7 +10,7 @@ from evenhand.envelope import cloud_headers
 from evenhand.errors import InvalidEvent
 from evenhand.events import CommandGiven, ControlChanged, DecisionMade, Served
 from evenhand.experiments.decision import TERMINAL
-from evenhand.experiments.phases import without
+from evenhand.experiments.phases import reweighted, without
 from evenhand.partitioning import partition_of
 from evenhand.processors.base import Output, Processor, Record, Row
 from evenhand.processors.control_log import ControlLog
@@ -19,6 +19,7 @@ from evenhand.topics import COMMANDS, DEAD_LETTERS, DECISIONS, REQUESTS
 
 SOURCE = "/evenhand/control"
 DONE_ROW, NAME_ROW = b"done/", b"name/"
+PHASES = ("change_weights", "drop_variant")  # another phase of the experiment that runs
 
 
 def control(
@@ -46,7 +47,8 @@ def after_command(current: ControlChanged | None, command: CommandGiven, used: I
                 f"experiment {experiment.name!r} has version {experiment.variant(experiment.champion).version!r} as "
                 f"champion, but {served.champion!r} serves {command.model!r}: name that one"
             )
-        if experiment != before and experiment.name in used:
+        is_another_phase = before is not None and command.command in PHASES
+        if experiment != before and experiment.name in used and not is_another_phase:
             raise InvalidEvent(
                 f"an experiment named {experiment.name!r} has run: its evidence is counted, use a new name"
             )
@@ -71,6 +73,16 @@ def _commanded(current: ControlChanged | None, command: CommandGiven) -> Served:
     if running is None or running.name != command.subject:
         name = None if running is None else running.name
         raise InvalidEvent(f"experiment {command.subject!r} is not running on {command.model!r}: {name!r} is")
+    if command.command == "change_weights":
+        if command.weights is None:
+            raise InvalidEvent("change_weights needs `weights`")
+        return msgspec.structs.replace(current.served, experiment=reweighted(running, command.weights))
+    if command.command == "drop_variant":
+        if command.variant not in running.challengers:
+            raise InvalidEvent(
+                f"drop_variant needs a `variant` of {list(running.challengers)}, not {command.variant!r}"
+            )
+        return msgspec.structs.replace(current.served, experiment=without(running, command.variant))
     return msgspec.structs.replace(current.served, experiment=None)
 
 
@@ -79,9 +91,14 @@ def after_decision(
 ) -> ControlChanged | None:
     """What holds after a decision: None if nothing changes. A promoted version serves, a harmful one goes."""
     experiment = None if current is None else current.served.experiment
-    if current is None or experiment is None or experiment.name != decision.subject or decision.action not in TERMINAL:
+    if current is None or experiment is None or experiment.name != decision.subject:
         return None
-    if decision.variant is None:
+    if decision.weights is not None and decision.action == "continue":
+        known = {variant.name for variant in experiment.variants}
+        changed = reweighted(experiment, {name: each for name, each in decision.weights.items() if name in known})
+        served = msgspec.structs.replace(current.served, experiment=changed)
+        return control(served, decision.model, _after(current, time_ms or decision.time), decision.id, reason="bandit")
+    if decision.action not in TERMINAL or decision.variant not in experiment.challengers:
         return None
     if decision.action == "promote":
         champion = experiment.variant(decision.variant).version
@@ -149,7 +166,7 @@ class Control(Processor):
             headers = cloud_headers("CommandGiven", command.id, SOURCE, command.time)
             output.send(COMMANDS, place, Row(command.model.encode(), record.value, headers))
         elif command.id not in self._done and command.command in (
-            "apply_configuration", "start_experiment", "stop_experiment",
+            "apply_configuration", "start_experiment", "stop_experiment", *PHASES,
         ):  # fmt: skip
             self._take(after_command(self.controls.holding.get(command.model), command, self._names), output)
 

@@ -4,6 +4,7 @@ Entries of an open epoch are kept by id, so that a repeat changes nothing and a 
 watermark passes an epoch's end plus grace, they are folded in (time, id) order and forgotten.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
@@ -258,7 +259,8 @@ class Evidence(Processor):
         output.rows.update(rows)
         firsts = [exposure for _, exposure in counted.firsts]
         sums = served(subject.experiment, held.exposures, [held.measured[of] for of in sorted(held.measured)])
-        return count_phases(self.subjects.weights(name), firsts, pairs, due, counted.crossed, sums)
+        requests = Counter(exposure.control for exposure in held.exposures.values())
+        return count_phases(self.subjects.weights(name), firsts, pairs, due, counted.crossed, sums, requests)
 
 
 def _exposure(event: PredictionMade, record: Record, experiment: Experiment) -> Exposure:

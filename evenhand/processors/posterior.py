@@ -174,6 +174,7 @@ class Posterior(Processor):
             summary=verdict.summary,
             configuration_digest=digest(encode(trial.experiment)),
             evidence_digest=trial.digest or digest(b""),
+            weights=verdict.weights,
         )
         headers = [
             ("evidence", msgspec.json.encode(places)),
