@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 REQUIREMENTS := pyproject.toml constraints.txt
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet -c constraints.txt
 
-.PHONY: help install demo test test-kafka check bench bench-drift up down clean
+.PHONY: help install demo test test-kafka check bench bench-drift simulate up down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench: $(VENV)/.everything ## measure side by side with what others do, and prin
 
 bench-drift: $(VENV)/.everything ## drift detectors side by side: false alarms, delays, cost; leaves var/bench/drift.json
 	$(BIN)/python -m tests.benchmarks.drift $(ARGS)
+
+simulate: install ## error rates of the experiments' rule over 20,000 runs of each stream, some ten minutes
+	$(BIN)/evenhand experiment simulate --runs 20000 --seed 7 $(ARGS)
 
 clean: ## remove .venv, var and what the tools have cached
 	rm -rf $(VENV) var dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -120,27 +120,6 @@ def stop(
     )
 
 
-@group.command()
-def simulate(
-    runs: Annotated[int, typer.Option("--runs", min=10, help="Streams of each kind.")] = 2000,
-    seed: Annotated[int, typer.Option("--seed")] = 1,
-    stream: Annotated[
-        list[str] | None, typer.Option("--stream", help="Only these kinds; repeat it for several.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Play the judge's test on streams whose truth is known, with a look after every event: errors, power, sizes."""
-    from evenhand.errors import InvalidConfiguration
-    from evenhand.experiments.simulate import STREAMS
-    from evenhand.experiments.simulate import table as played
-
-    if strange := sorted(set(stream or ()) - set(STREAMS)):
-        raise InvalidConfiguration(f"there are no streams {strange}: they are {sorted(STREAMS)}")
-    rows = played(runs, seed, stream)
-    columns = ["name", "kind", "error", "error_upper", "naive_error", "power", "sample_ratio", "coverage"]
-    result(rows, json, lambda: table(columns, [[row[column] for column in columns] for row in rows]))
-
-
 def _is(experiment: "Experiment | None", name: str) -> bool:
     return experiment is not None and experiment.name == name
 

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.special import ndtri
 
 Number = Any  # float, or an array of them
-SPENT_FOR_EVER = 0.1  # of alpha, on the confidence sequence
+SPENT_FOR_EVER = 0.02  # of alpha, on the confidence sequence
 LEAST = 30  # clusters or blocks before the first look: both boundaries are asymptotic
 
 

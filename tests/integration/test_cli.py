@@ -124,15 +124,15 @@ def test_a_report_has_the_reason_and_leads_to_the_same_decisions(home: Home) -> 
 def test_a_worse_version_is_stopped_for_harm(home: Home) -> None:
     home.ok("experiment", "start", "second", "--file", "second.yaml", "--reason", "the other way round")
     assert [each["name"] for each in home.ok("experiment", "list", "--json").json() if each["running"]] == ["second"]
-    shown: list[Any] = []
+    rows: list[Any] = []
 
     def enough() -> bool:
-        shown.extend(home.run("status", "--json").json()["experiments"])
+        rows.extend(home.run("status", "--json").json()["experiments"])
         return bool(decisions(home)[-1]["action"] == "stop_harm")
 
     play(home, enough)
-    assert {(each["experiment"], each["challenger"]) for each in shown} == {("second", "ridge")}
-    assert shown[-1]["requests"] >= shown[-1]["clusters"] > 0
+    assert {(each["experiment"], each["challenger"]) for each in rows} == {("second", "ridge")}
+    assert rows[-1]["requests"] >= rows[-1]["clusters"] > 0
     shown = home.ok("experiment", "show", "second", "--json").json()
     assert shown["decisions"][-1]["action"] == "stop_harm"
     assert shown["decisions"][-1]["reasons"][0].startswith("ridge: certified worse at")
