@@ -28,6 +28,7 @@ from evenhand.events import MetricObserved
 
 LOGGER = logging.getLogger("evenhand.tracking")
 Status = Literal["FINISHED", "FAILED", "KILLED"]
+WAIT_S = 10.0  # at the end, for what has not arrived
 LONGEST_VALUE = 6000  # of a parameter in MLflow
 _NAME = re.compile(r"[^\w./ :-]")  # what MLflow allows in the name of a metric or parameter
 Stream = Callable[[Sequence[MetricObserved]], None]
@@ -45,10 +46,10 @@ class Tracking:
     """
 
     def __init__(
-        self, settings: TrackingSettings, home: Path, *, stream: Stream | None = None, wait_s: float = 10.0
+        self, settings: TrackingSettings, home: Path, *, stream: Stream | None = None, wait_s: float | None = None
     ) -> None:
         """Open the spool of a home; at the end, wait up to `wait_s` seconds for what has not arrived."""
-        self.settings, self.streams, self.wait_s = settings, stream is not None, wait_s
+        self.settings, self.streams, self.wait_s = settings, stream is not None, WAIT_S if wait_s is None else wait_s
         self.spool = Spool(home / "tracking" / f"{_slug(settings.tracking_uri)}.db")
         self.lost = 0
         """How many calls could not be written to the disk."""

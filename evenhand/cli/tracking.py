@@ -29,7 +29,7 @@ def tracking(settings: "TrackingSettings | None" = None) -> "Iterator[Tracking |
     from adapters.mlflow.tracking import Tracking
     from evenhand.client.checkout import root
 
-    chosen = (settings or read_tracking(config_folder(root()))).at(home)
+    chosen = settings or read_tracking(config_folder(root())).at(home)
     with Stream() as stream:
         opened = Tracking(chosen, home, stream=stream.send if stream.configured else None)
         try:

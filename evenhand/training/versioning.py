@@ -13,7 +13,7 @@ import msgspec
 
 from evenhand.errors import InvalidConfiguration
 
-FIRST = "1.0.0"
+FIRST, FIRST_REASON = "1.0.0", "first version"
 Change = Literal["major", "minor", "patch"]
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
@@ -102,7 +102,7 @@ def extends(before: Release, after: Release) -> list[str]:
 def derive(last: str | None, before: Release | None, after: Release) -> Derived:
     """Return the version that follows `last`, which was `before`; the first one is 1.0.0."""
     if last is None or before is None:
-        return Derived(FIRST, "major", ("first version",))
+        return Derived(FIRST, "major", (FIRST_REASON,))
     major, minor, patch = parse(last)
     if reasons := breaks(before, after):
         return Derived(f"{major + 1}.0.0", "major", (*reasons, *extends(before, after)))
@@ -112,7 +112,10 @@ def derive(last: str | None, before: Release | None, after: Release) -> Derived:
 
 
 def accept(given: str | None, derived: Derived) -> str:
-    """Return the version to register: the derived one, which a given one must be."""
+    """Return the version to register: the derived one, which a given one must be; a first one may be any."""
+    if given is not None and derived.reasons == (FIRST_REASON,):
+        parse(given)
+        return given
     if given is not None and given != derived.version:
         raise InvalidConfiguration(
             f"version {given} does not follow: {'; '.join(derived.reasons)}, so it is {derived.version} "
