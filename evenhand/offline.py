@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
+from evenhand.processors.alerting import Alerting
 from evenhand.processors.assignment import Assignment
 from evenhand.processors.attribution import Attribution
 from evenhand.processors.base import Headers, Output, Processor, Row
@@ -19,6 +20,7 @@ from evenhand.processors.intake import Intake
 from evenhand.processors.measurement import Measurement
 from evenhand.processors.posterior import Posterior
 from evenhand.processors.reports import Reports
+from evenhand.processors.slo import Slo
 from evenhand.topics import PARTITIONS
 
 Make = Callable[[int, int], Processor]
@@ -117,7 +119,7 @@ def loop(predictors: Predictors, *, controls: bool = True, references: Reference
         return Drift(partition, partitions, references)
 
     makes: list[Make] = [
-        Assignment, Intake, inference, Attribution, Evidence, Posterior, Measurement, Reports, drift,
+        Assignment, Intake, inference, Attribution, Evidence, Posterior, Measurement, Reports, drift, Slo, Alerting,
     ]  # fmt: skip
     return [*makes, Control] if controls else makes
 

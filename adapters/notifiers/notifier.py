@@ -129,7 +129,7 @@ class ChannelReader:
             await asyncio.wait([before])
         async with self._slots:
             left_s = max(0.0, self._deadline_s - (now_ms() - record.timestamp) / 1000)
-            ended = await deliver(self._channel, alert, deadline_s=left_s)
+            ended = await deliver(self._channel, alert, deadline_s=left_s, sleep=self._wait)
         if not ended.delivered:
             log.warning("alert %s was not delivered: %s", alert.id, ended.reason)
             reason = f"{ended.channel}: not delivered after {ended.tries} tries: {ended.reason}"
@@ -140,6 +140,14 @@ class ChannelReader:
             )  # fmt: skip
         held.done(record.offset)
         self._told(ended)
+
+    async def _wait(self, seconds: float) -> None:
+        """Let others try meanwhile."""
+        self._slots.release()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            await self._slots.acquire()
 
     def _raise_failures(self, committing: "asyncio.Task[None]") -> None:
         for task in [task for task in (*self._tasks, committing) if task.done()]:

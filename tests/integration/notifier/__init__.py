@@ -1,0 +1,1 @@
+"""A notifier among servers that fail."""
