@@ -88,7 +88,8 @@ def compare(experiment: Experiment, standing: Standing, name: str, challengers: 
         promote, harm = designs(rule, effect, challengers)
         test = look(promote, harm, moments, is_past_end=name in standing.past_end)
     if test is not None:
-        found = belief(moments.mean, moments.m2 / (moments.n - 1) / moments.n, sceptical_prior(effect))
+        prior = sceptical_prior(effect) if standing.prior_sd is None else standing.prior_sd * base
+        found = belief(moments.mean, moments.m2 / (moments.n - 1) / moments.n, prior)
     guardrails = watch(experiment, standing, name, challengers)
     missing, worst = missing_fraction(standing.phases.values()), None
     if test is not None and experiment.measure is None and math.isfinite(test.interval[1]):

@@ -7,6 +7,7 @@ from evenhand.experiments.bandit import top_two
 from evenhand.experiments.comparison import Comparison, compare
 from evenhand.experiments.experiment import Experiment
 from evenhand.experiments.posterior import probability_best
+from evenhand.experiments.several import called, log_e_value
 from evenhand.experiments.srm import mismatch
 from evenhand.experiments.standing import Standing
 
@@ -68,19 +69,31 @@ def _action(
     for each in compared:
         if reason := _harm(experiment, each):
             return "stop_harm", each.name, (f"{each.name}: {reason}",)
-    better = [each for each in compared if each.test is not None and each.test.is_better]
+    better = [each for each in compared if each.name in _certified(experiment, compared)]
     against = {each.name: _against_promotion(experiment, standing, each) for each in better}
     free = [each for each in better if not against[each.name]]
     if free:
         best = min(free, key=lambda each: (each.posterior.mean_difference or 0.0, each.name))
         return "promote", best.name, (_better(experiment, best),)
+    certified = {each.name for each in better}
     for each in compared:
-        if reason := _futile(experiment, each):
+        if each.name not in certified and (reason := _futile(experiment, each)):
             return "stop_futility", each.name, (f"{each.name}: {reason}",)
     if not compared:
         return "continue", None, ("no challenger is left",)
     said = {each.name: against.get(each.name) or [_waiting(experiment, each)] for each in compared}
     return "continue", None, tuple(f"{name}: {reason}" for name, reasons in said.items() for reason in reasons)
+
+
+def _certified(experiment: Experiment, compared: list[Comparison]) -> set[str]:
+    """Who is better, by the rule for several challengers."""
+    rule = experiment.rule
+    if rule.multiplicity == "split":
+        return {each.name for each in compared if each.test is not None and each.test.is_better}
+    alpha = 1.0 - rule.confidence_level
+    log_e = {each.name: log_e_value(each.observations, alpha, rule.minimum_sample_size) for each in compared}
+    different = called(log_e, len(experiment.challengers), alpha)
+    return {each.name for each in compared if each.name in different and each.observations.mean < 0.0}
 
 
 def _settled(experiment: Experiment, standing: Standing, compared: list[Comparison]) -> Standing:
@@ -138,7 +151,7 @@ def _against_promotion(experiment: Experiment, standing: Standing, each: Compari
         reasons.append(
             f"choosing it is expected to cost {each.posterior.expected_loss:.3g}, at most {allowed:.3g} is allowed"
         )
-    if each.at_worst is not None and each.at_worst >= 0.0:
+    if each.missing and each.at_worst is not None and each.at_worst >= 0.0:
         reasons.append(
             f"{each.missing:.2%} of the outcomes never came: with those at their worst the difference could be "
             f"{each.at_worst:+.4g}"
@@ -153,7 +166,7 @@ def _against_promotion(experiment: Experiment, standing: Standing, each: Compari
 
 def _futile(experiment: Experiment, each: Comparison) -> str | None:
     test, found, rule = each.test, each.belief, experiment.rule
-    if test is None or found is None or test.is_better:
+    if test is None or found is None:
         return None
     if test.is_end:
         return (

@@ -93,6 +93,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     The confidences: 1 - `confidence_level` bounds how often a challenger that is no better is promoted, and is the
     level of the intervals. 1 - `early_stopping_confidence` bounds how often one that is no worse is stopped early.
+    Several challengers divide both; with `multiplicity` e_bh, 1 - `confidence_level` is the fraction of false ones
+    among those that are called better.
+
+    The `prior` of the posterior is sceptical, or fitted to the effects of at least ten past experiments of the model.
     """
 
     minimum_sample_size: Annotated[int, Meta(ge=2)] = 200
@@ -104,6 +108,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     early_stopping_enabled: bool = True
     early_stopping_confidence: Confidence = 0.95
     max_expected_loss: Annotated[float, Meta(gt=0.0)] = 0.001
+    multiplicity: Literal["split", "e_bh"] = "split"
+    prior: Literal["sceptical", "past_experiments"] = "sceptical"
     guardrails: tuple[Guardrail, ...] = ()
     missing_deviations: Annotated[float, Meta(ge=0.0)] = 2.0
     minimum_exposures: Annotated[int, Meta(ge=1)] = 100

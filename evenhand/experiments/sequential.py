@@ -83,14 +83,15 @@ def _greater(a: Number, b: Number) -> Number:
 
 
 def _unit_width(n: Number, alpha: float, tightest: float) -> Number:
-    rho = _rho(alpha, tightest)
+    rho = tightness(alpha, tightest)
     grown = n * rho + 1.0
     log = np.log if isinstance(n, np.ndarray) else math.log
     return (2.0 * grown / (n * n * rho) * (0.5 * log(grown) - math.log(alpha))) ** 0.5
 
 
 @lru_cache(maxsize=256)
-def _rho(alpha: float, tightest: float) -> float:
+def tightness(alpha: float, tightest: float) -> float:
+    """The rho of a confidence sequence that is tightest near so many observations."""
     return (math.log(1.0 - 2.0 * math.log(alpha)) - 2.0 * math.log(alpha)) / tightest
 
 

@@ -15,7 +15,7 @@ from evenhand.events import CoMoments
 from evenhand.experiments.comoments import comoments
 from evenhand.experiments.evidence import Exposure, Ratios, Times
 from evenhand.experiments.experiment import Experiment
-from evenhand.experiments.user_metric import OBSERVATIONS, REQUESTS
+from evenhand.experiments.user_metric import OBSERVATIONS, REQUESTS, UserMetric
 from evenhand.metrics import slow_responses
 from evenhand.metrics.measure import MEASURES
 
@@ -77,6 +77,8 @@ def served(
         own.ratios[variant] = _of_times(wanted, [each for each in times if each])
         for metric in metrics:
             own.ratios[variant][metric.name] = _of_reports(metric.sums, places, answered, reports)
+            if metric.covariate:
+                own.ratios[variant][metric.adjusted] = _beside(metric, places, reports)
         if slow_responses.NAME in wanted:
             firsts = [each[0] for each in times if each]
             own.times[variant] = dict(sorted(Counter(map(slow_responses.bucket, firsts)).items()))
@@ -115,3 +117,19 @@ def _of_reports(
             above.append(math.fsum(values))
             below.append(count)
     return comoments(above, below)
+
+
+def _beside(
+    metric: UserMetric,
+    places: Iterable[tuple[str, str, str]],
+    reports: Mapping[tuple[str, str, str], Sequence[Measured]],
+) -> CoMoments:
+    """Of units that have both: the mean report, beside the mean of what was known before."""
+    means, known = [], []
+    for place in places:
+        values = [each.value for each in reports.get(place, ()) if each.name == metric.sums[0]]
+        covariates = [each.value for each in reports.get(place, ()) if each.name == metric.covariate]
+        if values and covariates:
+            means.append(math.fsum(values) / len(values))
+            known.append(math.fsum(covariates) / len(covariates))
+    return comoments(means, known)

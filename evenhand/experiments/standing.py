@@ -9,7 +9,7 @@ from evenhand.experiments import blocks
 from evenhand.experiments.evidence import merge_phases, merge_variants
 from evenhand.experiments.experiment import Experiment
 from evenhand.experiments.slow import Slow
-from evenhand.experiments.strata import as_moments, difference_of_means
+from evenhand.experiments.strata import adjusted_difference, as_moments, difference_of_means
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -19,6 +19,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at the first look: it fixes prior and planned end. `past_end` names challengers whose planned end has been looked
     at, `stopped` those that have left, and `frozen` says why nothing is decided any more. `absent` are those that no
     weights of the last epoch named: somebody has dropped them. `reweighted_ms` is when a bandit last gave weights.
+    `prior_sd` is the prior's, as a fraction of the champion's loss, where past experiments have said it.
     """
 
     variants: dict[str, VariantEvidence] = {}
@@ -34,12 +35,17 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     slow: Slow = Slow()
     absent: tuple[str, ...] = ()
     reweighted_ms: int = 0
+    prior_sd: float | None = None
 
     def observations(self, experiment: Experiment, name: str) -> Moments:
         """What a challenger's difference to the champion is estimated from: clusters, or closed blocks of them."""
         metric = experiment.measure
         if metric is not None:
-            found = difference_of_means(self.strata(experiment, metric.name, name))
+            found = (
+                adjusted_difference(self.strata(experiment, metric.adjusted, name))
+                if metric.covariate
+                else difference_of_means(self.strata(experiment, metric.name, name))
+            )
             return as_moments(found, is_better_higher=metric.better == "higher")
         if experiment.block_s:
             return blocks.as_moments(self.closed.get(name, CoMoments()))

@@ -43,6 +43,25 @@ def log_ratio_of_means(strata: Strata) -> Difference | None:
     return _averaged(strata, one)
 
 
+def adjusted_difference(strata: Strata) -> Difference | None:
+    """The same of means beside a covariate: what it explains is taken out, by one slope of both arms (CUPED).
+
+    theta = (Cxy_A + Cxy_B) / (M2y_A + M2y_B); both arms are moved to their common mean of the covariate.
+    """
+    adjusted = []
+    for champion, challenger in strata:
+        spread = champion.m2_y + challenger.m2_y
+        theta = (champion.c_xy + challenger.c_xy) / spread if spread > 0.0 else 0.0
+        adjusted.append((_without(champion, theta), _without(challenger, theta)))
+    return difference_of_means(adjusted)
+
+
+def _without(sums: CoMoments, theta: float) -> CoMoments:
+    """Values less theta times their covariate, each counting once."""
+    m2 = max(0.0, sums.m2_x - 2.0 * theta * sums.c_xy + theta * theta * sums.m2_y)
+    return CoMoments(sums.n, sums.mean_x - theta * sums.mean_y, 1.0, m2)
+
+
 def _averaged(strata: Strata, one: One) -> Difference | None:
     total = mean = variance = of_a = of_b = 0.0
     for champion, challenger in strata:

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from evenhand.errors import InvalidConfiguration
+
 OBSERVATIONS, REQUESTS = "observations", "requests"
 
 
@@ -13,6 +15,8 @@ class UserMetric(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `reported` and `per` are names of `metrics.v1`; `per` may also be `observations` (the mean of what is reported) or
     `requests` (what a served request brings, those without a report included). `better` says which way is better.
+    `covariate` names a report that is known before the unit was served, such as its own average of last week: what it
+    explains of the mean report is taken out (CUPED), among units that have both.
     A report counts for the variant that answered its request or, where it names a unit, that answered the unit last;
     it carries the key of its request.
 
@@ -21,9 +25,22 @@ class UserMetric(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]*$")]
+    covariate: Annotated[str, Meta(max_length=256)] = ""
     reported: Annotated[str, Meta(max_length=256)] = ""
     per: Annotated[str, Meta(min_length=1, max_length=256)] = OBSERVATIONS
     better: Literal["lower", "higher"] = "lower"
+
+    def __post_init__(self) -> None:
+        if self.covariate and self.per != OBSERVATIONS:
+            raise InvalidConfiguration(
+                f"metric {self.name}: a covariate goes with the mean of what is reported: leave out `per`, which is "
+                f"{self.per!r}"
+            )
+
+    @property
+    def adjusted(self) -> str:
+        """Under which name the means are kept beside their covariate."""
+        return f"{self.name}|{self.covariate}"
 
     @property
     def sums(self) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from evenhand.events import DecisionMade, EvidenceReported, Phase, PosteriorUpda
 from evenhand.experiments.decision import TERMINAL, Verdict, decide
 from evenhand.experiments.evidence import merge_phases, merge_variants
 from evenhand.experiments.experiment import Experiment
+from evenhand.experiments.past import prior_of
 from evenhand.experiments.standing import Standing, absorb
 from evenhand.processors.base import Output, Processor, Record, Row
 from evenhand.topics import DECISIONS, EVIDENCE, POSTERIORS
@@ -84,7 +85,7 @@ class Posterior(Processor):
                 places.append([topic, self.partition, record.offset, record.offset])
                 self.reports[of] = Report(event.variants, event.digest, [tuple(each) for each in places], event.phases)
                 output.rows[_report_row(of)] = msgspec.json.encode(self.reports[of])
-        for subject, trial in touched.items():
+        for subject, trial in sorted(touched.items(), key=lambda item: (item[1].next_epoch, item[0])):
             self._judge(subject, trial, output)
             output.rows[TRIAL_ROW + subject.encode()] = msgspec.json.encode(trial)
         return output
@@ -121,6 +122,9 @@ class Posterior(Processor):
                 places += report.places
                 output.rows[_report_row((subject, epoch, partition))] = None
         trial.digest = digest("\x1f".join(digests).encode())
+        if trial.standing.reached_ms == 0 and trial.experiment.rule.prior == "past_experiments":
+            prior = prior_of(self._past(trial, epoch))
+            trial.standing = msgspec.structs.replace(trial.standing, prior_sd=prior)
         trial.next_epoch, trial.is_silent = epoch + 1, False
         verdict = decide(trial.experiment, absorb(trial.experiment, trial.standing, epoch, variants, phases))
         trial.standing = verdict.standing
@@ -129,6 +133,15 @@ class Posterior(Processor):
         if verdict.action in TERMINAL and verdict.variant is not None:
             everybody = set(trial.experiment.challengers)
             trial.is_over = verdict.action == "promote" or set(trial.standing.stopped) >= everybody
+
+    def _past(self, trial: Trial, epoch: int) -> list[tuple[Experiment, Standing]]:
+        """Experiments of the model that had been judged before an epoch; each partition reported them before it."""
+        start_ms, model = epoch * trial.experiment.epoch_s * 1000, trial.experiment.model
+        return [
+            (each.experiment, each.standing)
+            for _, each in sorted(self.trials.items())
+            if each is not trial and each.experiment.model == model and 0 < each.standing.reached_ms <= start_ms
+        ]
 
     def _say_nothing_came(self, subject: str, trial: Trial, epoch: int, output: Output) -> None:
         """Once for each silence, however long: `no data` is a state, not a stream of messages."""
