@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from evenhand.training.contest import contest
 from evenhand.training.examples import Examples, FloatArray
@@ -20,7 +19,7 @@ from trainer.history import read_history
 from trainer.progress import Progress
 from trainer.registering import Registered, register
 from trainer.report import TrainingReport, contest_table, summary, worst_coverage
-from trainer.settings import BASELINES, ENSEMBLE, PARAMETERS, TrainingSettings
+from trainer.settings import BASELINES, ENSEMBLE, TrainingSettings
 from trainer.walking import Plan, Walker, walk_all
 
 _LEAST_VOLATILITY = 1e-2  # of the mean
@@ -40,7 +39,7 @@ def train(
     names = tuple(feature.name for feature in features)
     require_clean(audit_labels(names, examples.rows, examples.targets, AuditSettings()))
     walkers = {
-        name: Walker(kind, PARAMETERS.get(kind, {}), settings.tune)
+        name: Walker(kind, settings.parameters(kind, names), settings.tune)
         for name, kind in {**{one: one for one in BASELINES}, **kinds}.items()
     }
     plan = Plan(
@@ -55,7 +54,7 @@ def train(
     )  # fmt: skip
     registered: dict[str, Registered] = {}
     if store is not None:
-        asked = {name: walkers[name] for name in kinds} | _ensemble(settings, kinds)
+        asked = {name: walkers[name] for name in kinds} | _ensemble(settings, walkers)
         history = (candles, make_table(candles, endpoint))
         registered = register(
             store, settings.name, settings.source, asked, endpoint, history, settings.seed, progress
@@ -102,11 +101,9 @@ def _volatility(names: tuple[str, ...], rows: FloatArray) -> FloatArray | None:
     return raised
 
 
-def _ensemble(settings: TrainingSettings, kinds: Mapping[str, str]) -> dict[str, Walker]:
+def _ensemble(settings: TrainingSettings, walkers: Mapping[str, Walker]) -> dict[str, Walker]:
     """The ensemble as a model that is served: of all that walked."""
     if ENSEMBLE not in settings.models:
         return {}
-    experts: list[dict[str, Any]] = [
-        {"kind": kind, "parameters": PARAMETERS.get(kind, {})} for kind in dict.fromkeys((*BASELINES, *kinds.values()))
-    ]
-    return {ENSEMBLE: Walker(ENSEMBLE, {"experts": experts})}
+    every = {one.kind: {"kind": one.kind, "parameters": dict(one.parameters)} for one in walkers.values()}
+    return {ENSEMBLE: Walker(ENSEMBLE, {"experts": list(every.values())})}

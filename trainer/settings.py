@@ -15,8 +15,7 @@ from models.convert import nearest
 ENSEMBLE = "ensemble"
 BASELINES = ("drift", "ewma")
 ALIASES = {"lightgbm": "boosted_trees", "lightgbm_quantile": "quantile_trees"}
-# The newest returns are a sequence, the other features stand beside each of them.
-PARAMETERS: dict[str, dict[str, Any]] = {"lstm": {"length": 3}, "transformer": {"length": 3}}
+SEQUENCES = ("lstm", "transformer")
 FEATURES: tuple[dict[str, Any], ...] = (
     {"kind": "log_return", "candles": 1},
     {"kind": "lag", "of": {"kind": "log_return", "candles": 1}, "candles": 1},
@@ -61,6 +60,15 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             if name not in known:
                 raise InvalidConfiguration(f"there is no model {name!r}{nearest(name, known)}")
         return {name: ALIASES.get(name, name) for name in self.models if name not in {"naive", ENSEMBLE}}
+
+    def parameters(self, kind: str, features: tuple[str, ...]) -> dict[str, Any]:
+        """Usual parameters of a kind. A net takes the first feature and its lags, if they follow, as a sequence."""
+        if kind not in SEQUENCES:
+            return {}
+        length = 1
+        while length < len(features) and features[length] == f"{features[0]}_lag_{length}":
+            length += 1
+        return {"length": length} if length > 1 else {}
 
     def endpoint(self, candles: Candles, declared: ModelsConfig | None) -> Endpoint:
         """Return the declaration named like the file, or the usual features, for so many steps."""

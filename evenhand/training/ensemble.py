@@ -79,6 +79,11 @@ class BoaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     span: Annotated[int, Meta(ge=2)] = 500
 
 
+# One small outcome must not be what all others are measured by: a gradient a thousand times too large would stay the
+# greatest for ever, and nothing would be learned any more.
+WARM_UP = 20
+
+
 class BoaState(msgspec.Struct):
     """All that BOA knows, to be written as JSON and restored."""
 
@@ -86,6 +91,7 @@ class BoaState(msgspec.Struct):
     squares: list[float]
     greatest: float = 0.0
     scale: float = 0.0
+    count: int = 0
 
 
 class Boa:
@@ -93,7 +99,8 @@ class Boa:
 
     With r_k = <w, g> - g_k, where g_k = 2 (yhat - y) f_k / s^2 and w are the weights that made yhat:
     w_k <- w_k exp(eta_k r_k (1 - eta_k r_k)), eta_k = min(1 / (2 max |r|), sqrt(ln K / sum r_k^2)); experts are mixed
-    with eta_k w_k. s^2 is the exponentially weighted square of outcomes before this one.
+    with eta_k w_k. s^2 is the exponentially weighted square of outcomes before this one; the first 20 only say how
+    large outcomes are.
     """
 
     def __init__(self, experts: int, settings: BoaSettings | None = None, state: BoaState | None = None) -> None:
@@ -118,8 +125,8 @@ class Boa:
     def learn(self, used: FloatArray, forecasts: FloatArray, outcome: float) -> None:
         """Take an outcome, what the experts had forecast for it (k,), and the weights that were used then (k,)."""
         state = self.state
-        scale = state.scale if state.scale > 0 else outcome**2
-        if scale > 0:
+        scale = state.scale
+        if scale > 0 and state.count >= WARM_UP:
             gradient = 2.0 * (float(used @ forecasts) - outcome) * forecasts / scale
             regret = float(used @ gradient) - gradient
             state.greatest = max(state.greatest, float(abs(regret).max()))
@@ -132,7 +139,8 @@ class Boa:
             share = self.settings.share
             floor = np.finfo(np.float64).tiny
             state.weights = np.maximum(floor, (1.0 - share) * weights + share / len(weights)).tolist()
-        weight = 2.0 / (self.settings.span + 1.0)
+        state.count += 1
+        weight = max(2.0 / (self.settings.span + 1.0), 1.0 / state.count)
         state.scale = scale + weight * (outcome**2 - scale)
 
 

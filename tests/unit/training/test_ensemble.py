@@ -124,3 +124,9 @@ def test_fixed_weights() -> None:
     outcomes[5] = np.nan
     assert np.isfinite(stacking(forecasts, outcomes)).all()
     assert stacking(forecasts, np.zeros(len(forecasts))).tolist() == [0.25] * 4
+
+
+def test_a_first_outcome_of_next_to_nothing_does_not_stop_it_from_learning() -> None:
+    forecasts, outcomes = experts(5, 2000)
+    outcomes[0] = 1e-9
+    assert mix(forecasts, outcomes, 1).weights[-1, 0] > 0.5
