@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from evenhand.alerts.configured import Alerts, read_alerts
+from evenhand.drift.configured import Watches, read_watches
 from evenhand.errors import InvalidConfiguration
 from evenhand.events import Served
 from evenhand.experiments.configured import Experiments, read_experiments
@@ -15,6 +16,7 @@ from evenhand.slo.configured import Objectives, read_objectives
 from models.config import ModelsConfig, read_models_config
 
 MODELS, EXPERIMENTS, SLO, ALERTS = "models.yaml", "experiments.yaml", "slo.yaml", "alerts.yaml"
+DRIFT = "drift.yaml"
 VARIABLE = "EVENHAND_CONFIG"
 
 
@@ -22,10 +24,16 @@ class Configuration:
     """The files, checked one against the other."""
 
     def __init__(
-        self, folder: Path, models: ModelsConfig, experiments: Experiments, objectives: Objectives, alerts: Alerts
+        self,
+        folder: Path,
+        models: ModelsConfig,
+        experiments: Experiments,
+        objectives: Objectives,
+        alerts: Alerts,
+        watches: Watches,
     ) -> None:
         self.folder, self.models, self.experiments = folder, models, experiments
-        self.objectives, self.alerts = objectives, alerts
+        self.objectives, self.alerts, self.watches = objectives, alerts, watches
 
     def served(self, model: str) -> Served:
         """What a model is to be served with."""
@@ -37,7 +45,12 @@ class Configuration:
 
     def monitoring(self, model: str) -> Monitoring:
         """How a model is to be watched."""
-        return watched(Monitoring(), self.objectives, self.alerts, model)
+        declared = self.watches.models.get(model)
+        base = Monitoring()
+        if declared is not None:
+            endpoint = self.models.endpoint(model)
+            base = declared.monitoring(endpoint.signature().features, endpoint.horizon_s if endpoint.aligned else 0)
+        return watched(base, self.objectives, self.alerts, model)
 
     def check_versions(self, model: str, served: Served, saved: Iterable[str]) -> None:
         """Raise InvalidConfiguration if a version is neither declared nor saved: it could answer nobody."""
@@ -59,6 +72,12 @@ def watched(base: Monitoring, objectives: Objectives, alerts: Alerts, model: str
         base, objectives=objectives.of(model), alerts=alerts.policy(model),
         epoch_s=alerts.monitoring_interval or base.epoch_s,
     )  # fmt: skip
+
+
+def read_drift(folder: Path) -> Watches:
+    """drift.yaml of a folder; empty if there is none."""
+    path = folder / DRIFT
+    return read_watches(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else Watches()
 
 
 def read_slo(folder: Path) -> Objectives:
@@ -99,12 +118,20 @@ def read_configuration(folder: Path) -> Configuration:
                 f"{path}: {experiment.name} has version {champion} as champion, but {MODELS} serves "
                 f"{endpoint.champion}: name the same version"
             )
-    objectives, alerts = read_slo(folder), read_alerting(folder)
-    for path, named in ((folder / SLO, objectives.models), (folder / ALERTS, alerts.models)):
+    objectives, alerts, watches = read_slo(folder), read_alerting(folder), read_drift(folder)
+    for path, named in (
+        (folder / SLO, objectives.models), (folder / ALERTS, alerts.models), (folder / DRIFT, watches.models),
+    ):  # fmt: skip
         for model in named:
             if not model.startswith("_"):
                 try:
                     models.endpoint(model)
                 except InvalidConfiguration as error:
                     raise InvalidConfiguration(f"{path}: models: {error}") from None
-    return Configuration(folder, models, experiments, objectives, alerts)
+    found = Configuration(folder, models, experiments, objectives, alerts, watches)
+    for model in watches.models:
+        try:
+            found.monitoring(model)
+        except InvalidConfiguration as error:
+            raise InvalidConfiguration(f"{folder / DRIFT}: models.{model}: {error}") from None
+    return found

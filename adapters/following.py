@@ -13,12 +13,14 @@ from adapters.kafka.settings import KafkaSettings
 from adapters.loop_state import added
 from adapters.stage import Stage
 from evenhand.envelope import NEVER
+from evenhand.events import DriftCleared, DriftDetected
 from evenhand.judgement import Judgement
 from evenhand.processors.counts import COUNTS_ROW, Counts
 from evenhand.processors.in_band import TICKS_ROW
-from evenhand.topics import DECISIONS, EVIDENCE, state_topic
+from evenhand.processors.measures import SUBJECT_ROW, Reached
+from evenhand.topics import DECISIONS, DRIFT_SIGNALS, EVIDENCE, state_topic
 
-ATTRIBUTION = state_topic("attribution").name
+ATTRIBUTION, DRIFT = state_topic("attribution").name, state_topic("drift").name
 STALLED_S = 120.0
 _LOOK_S = 0.5
 
@@ -29,7 +31,9 @@ class Follower:
     def __init__(self, settings: KafkaSettings, judgement: Judgement) -> None:
         self._settings, self.judgement = settings, judgement
         self.changed = asyncio.Event()
+        self._signals: dict[str, DriftDetected | DriftCleared] = {}
         self._books = {partition: Loaded() for partition in range(settings.partitions)}
+        self._judges = {partition: Loaded() for partition in range(settings.partitions)}
         self._ended: BaseException | None = None
 
     @property
@@ -40,6 +44,22 @@ class Follower:
             if COUNTS_ROW in loaded.rows:
                 total = added(total, msgspec.json.decode(loaded.rows[COUNTS_ROW][0], type=Counts))
         return total
+
+    @property
+    def drift(self) -> list[DriftDetected | DriftCleared]:
+        """What drifted and what has a new reference, in order of time; the first record of each id."""
+        return sorted(self._signals.values(), key=lambda event: (event.time, event.id))
+
+    @property
+    def drift_through(self) -> int:
+        """The last epoch up to which drift has been judged; -1 while nothing has."""
+        judged = [
+            msgspec.json.decode(value, type=Reached).next_epoch - 1
+            for loaded in self._judges.values()
+            for key, (value, _) in loaded.rows.items()
+            if key.startswith(SUBJECT_ROW)
+        ]
+        return min(judged, default=-1)
 
     @property
     def watermark(self) -> int:
@@ -64,7 +84,7 @@ class Follower:
     async def follow(self, reader: LogReader) -> None:
         """Read for ever."""
         try:
-            places = await reader.places(EVIDENCE, DECISIONS, ATTRIBUTION)
+            places = await reader.places(EVIDENCE, DECISIONS, DRIFT_SIGNALS, ATTRIBUTION, DRIFT)
             async with contextlib.aclosing(reader.read(await reader.beginnings(places))) as records:
                 async for record in records:
                     topic = self._settings.bare(record.topic)
@@ -72,8 +92,11 @@ class Follower:
                         self.judgement.hear_report(record.value or b"")
                     elif topic == DECISIONS:
                         self.judgement.hear_decision(record.value or b"")
+                    elif topic == DRIFT_SIGNALS:
+                        signal = msgspec.json.decode(record.value or b"", type=DriftDetected | DriftCleared)
+                        self._signals.setdefault(signal.id, signal)
                     else:
-                        self._books[record.partition].take(record)
+                        (self._books if topic == ATTRIBUTION else self._judges)[record.partition].take(record)
                     self.changed.set()
         except Exception as error:  # noqa: BLE001 - it belongs to whoever waits
             self._ended = error

@@ -30,7 +30,10 @@ RETRAINING_REQUESTS = "retraining-requests.v1"
 MODELS = "models.v1"
 DEAD_LETTERS = "dead-letters.v1"
 
-STATEFUL = ("assignment", "intake", "inference", "attribution", "evidence", "posterior", "control")
+STATEFUL = (
+    "assignment", "intake", "inference", "attribution", "evidence", "posterior", "control", "measurement", "reports",
+    "drift", "slo", "alerting",
+)  # fmt: skip
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,19 +73,23 @@ _ALL = (
     ),
     Topic(
         name=ASSIGNMENTS, events=(e.RequestAssigned, *IN_BAND), written_by=("assignment",),
-        read_by=("inference", "your own model server"), ticks=True, description="Which versions answer a request.",
+        read_by=("inference", "your own model server", "measurement"), ticks=True,
+        description="Which versions answer a request.",
     ),
     Topic(
         name=PREDICTIONS, events=(e.PredictionMade, *IN_BAND), written_by=("inference", "your own model server"),
-        read_by=("attribution", "evidence", "gateway"), ticks=True, description="Exposures: what was answered.",
+        read_by=("attribution", "evidence", "measurement", "gateway"), ticks=True,
+        description="Exposures: what was answered.",
     ),
     Topic(
         name=OBSERVATIONS, events=(e.OutcomeObserved, e.MetricObserved, e.Ticked), written_by=("intake",),
-        read_by=("attribution",), ticks=True, description="Outcomes and metrics, checked, where their key belongs.",
+        read_by=("attribution", "measurement"), ticks=True,
+        description="Outcomes and metrics, checked, where their key belongs.",
     ),
     Topic(
         name=SCORED, events=(e.PredictionScored, e.MetricAttributed, *IN_BAND), written_by=("attribution",),
-        read_by=("evidence",), ticks=True, description="Predictions with their outcomes and users' metrics.",
+        read_by=("evidence", "measurement"), ticks=True,
+        description="Predictions with their outcomes and users' metrics.",
     ),
     Topic(
         name=EVIDENCE, events=(e.EvidenceReported,), key="model", written_by=("evidence",), read_by=("posterior",),

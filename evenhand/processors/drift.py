@@ -84,6 +84,8 @@ class Drift(Judge):
             "predictions": merged([each.predictions for each in versions if each], size),
             "losses": merged([each.losses for each in versions if each], size),
         }
+        if first.monitoring.cluster_s:
+            rows = {kind: watching.fresh(kind, each) for kind, each in rows.items()}
         for kind, line in watching.lines.items():
             self._watch(first, watching, kind, line, rows[kind], places, output)
         values = {f"drift_score_{kind}": line.score for kind, line in watching.lines.items()}

@@ -13,6 +13,7 @@ from evenhand.monitoring import DriftRule, Watched
 
 KINDS: tuple[Watched, ...] = get_args(Watched)
 PER_MONTH = 1.0  # where nothing is set
+RECENT = 1024
 SAMPLE = "l/"
 
 
@@ -23,7 +24,10 @@ def sample_row(subject: str, kind: str, generation: int, epoch: int | None = Non
 
 
 class WatchingState(msgspec.Struct, frozen=True, kw_only=True):
-    """As one state row; `has_training` says whether the inputs' first reference was the training sample."""
+    """As one state row; `has_training` says whether the inputs' first reference was the training sample.
+
+    `recent` has the last clusters that were looked at, by kind: what comes of them later is no other row.
+    """
 
     model: str
     champion: str
@@ -32,6 +36,7 @@ class WatchingState(msgspec.Struct, frozen=True, kw_only=True):
     has_training: bool
     lines: dict[str, LineState]
     estimator: EstimatorState
+    recent: dict[str, list[str]] = {}
 
 
 class Watching:
@@ -42,6 +47,7 @@ class Watching:
         self.has_training = has_training
         self.names = rule.looked_at
         self.estimator = EstimatorState()
+        self.recent: dict[str, list[str]] = {}
         lines = [kind for kind in KINDS if kind in rule.watched and (kind != "inputs" or self.names)]
         window = rule.window if rule.reference == "window" else None
         names = {"inputs": self.names, "predictions": ("prediction",), "losses": (loss,)}
@@ -67,7 +73,7 @@ class Watching:
     ) -> Self:
         """From state rows."""
         made = cls(state.model, state.champion, state.rule, state.loss, has_training=state.has_training)
-        made.estimator = state.estimator
+        made.estimator, made.recent = state.estimator, state.recent
         by: dict[tuple[str, int], list[SampledRow]] = {}
         for key, value in sorted(samples.items()):
             _, kind, generation, _ = key.removeprefix(SAMPLE.encode()).decode().rsplit("/", 3)
@@ -85,7 +91,16 @@ class Watching:
         return WatchingState(
             model=self.model, champion=self.champion, rule=self.rule, loss=self.loss, has_training=self.has_training,
             lines={kind: line.state() for kind, line in self.lines.items()}, estimator=self.estimator,
+            recent=self.recent,
         )  # fmt: skip
+
+    def fresh(self, kind: str, rows: Sequence[SampledRow]) -> tuple[SampledRow, ...]:
+        """Rows of clusters that were not looked at in an earlier epoch."""
+        known = self.recent.get(kind, [])
+        seen = set(known)
+        found = tuple(row for row in rows if row.hash not in seen)
+        self.recent[kind] = [*known, *(row.hash for row in found)][-RECENT:]
+        return found
 
 
 def _watch_rule(rule: DriftRule, kind: str, lines: int) -> WatchRule:

@@ -10,7 +10,7 @@ from adapters.following import Follower, following, wait_for
 from adapters.stage import Stage
 from evenhand.demonstration.play import Play
 from evenhand.epochs import last_closed_epoch
-from evenhand.events import DecisionMade
+from evenhand.events import DecisionMade, DriftCleared, DriftDetected
 from evenhand.processors.counts import Counts
 
 HOURS_AT_ONCE = 12
@@ -24,6 +24,7 @@ class Standing(NamedTuple):
     counts: Counts
     decisions: list[DecisionMade]
     killed: int
+    drift: list[DriftDetected | DriftCleared]
 
 
 class Performance(msgspec.Struct):
@@ -33,6 +34,7 @@ class Performance(msgspec.Struct):
     records: int
     wall_s: float
     killed: int
+    drift: list[DriftDetected | DriftCleared]
 
 
 async def perform(play: Play, stage: Stage, tell: Callable[[Standing], None], kills: int = 0) -> Performance:
@@ -42,7 +44,16 @@ async def perform(play: Play, stage: Stage, tell: Callable[[Standing], None], ki
     async with following(stage.settings, play.judgement) as follower:
 
         def stand() -> None:
-            tell(Standing(play.told, len(play.hours), follower.counts, play.judgement.decisions(), stage.killed))
+            tell(
+                Standing(
+                    play.told,
+                    len(play.hours),
+                    follower.counts,
+                    play.judgement.decisions(),
+                    stage.killed,
+                    follower.drift,
+                )
+            )
 
         while not play.is_over:
             stage.tend()
@@ -58,12 +69,17 @@ async def perform(play: Play, stage: Stage, tell: Callable[[Standing], None], ki
         while not _is_done(play, follower):
             await wait_for("the last epochs and waits to end", follower, stage)
             stand()
-        return Performance(follower.counts, records, time.monotonic() - began, stage.killed)
+        return Performance(follower.counts, records, time.monotonic() - began, stage.killed, follower.drift)
 
 
 def _is_done(play: Play, follower: Follower) -> bool:
     if follower.watermark < play.last_tick:
         return False
+    watched = play.current.served.monitoring
+    if watched is not None:
+        closed = last_closed_epoch(play.last_tick, watched.epoch_s, watched.grace_s)
+        if follower.drift_through < closed:
+            return False
     experiment = play.current.served.experiment
     if experiment is None:
         return True

@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from evenhand.cli.demo.driver import Standing
+from evenhand.cli.demo.summary import drift_line
 from evenhand.cli.output import note, when
 
 _LINES = 10
@@ -16,7 +17,7 @@ class Progress:
     def __init__(self) -> None:
         self._bar: Any = None
         self._task: Any = None
-        self._decisions, self._next_line = 0, 0
+        self._decisions = self._signals = self._next_line = 0
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
@@ -50,6 +51,9 @@ class Progress:
             if decision.action != "continue":
                 self._line(f"{when(decision.time)}  {decision.action}: {'; '.join(decision.reasons)}")
         self._decisions = len(at.decisions)
+        for signal in at.drift[self._signals :]:
+            self._line(f"{when(signal.time)}  {drift_line(signal)}")
+        self._signals = len(at.drift)
         stand = f"{at.counts.matured:,} predictions matured, {len(at.decisions)} decisions"
         if self._bar is not None:
             self._bar.update(

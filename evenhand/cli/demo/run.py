@@ -24,7 +24,7 @@ from evenhand.cli.demo.progress import Progress
 from evenhand.cli.demo.summary import Summary
 from evenhand.client.checkout import child_environment
 from evenhand.demonstration.play import Play
-from evenhand.demonstration.trial import CONTROL_LAG_S
+from evenhand.demonstration.trial import CONTROL_LAG_S, monitored
 from evenhand.demonstration.users import Plot
 from evenhand.judgement import Judgement, log_digest
 from evenhand.topics import PARTITIONS
@@ -97,7 +97,8 @@ def _play(prepared: market.Market, options: Options) -> Play:
         model=market.MODEL, grace_ms=experiment.grace_s * 1000, wait_ms=prepared.endpoint.wait_s * 1000,
         scene_ms=experiment.epoch_s * 1000, seed=options.seed, shuffle=options.shuffle,
     )  # fmt: skip
-    return Play(prepared.hours, plot, experiment, Judgement(PARTITIONS), CONTROL_LAG_S * 1000)
+    watched = monitored(prepared.endpoint.signature().features)
+    return Play(prepared.hours, plot, experiment, Judgement(PARTITIONS), CONTROL_LAG_S * 1000, watched)
 
 
 def _summary(
@@ -137,6 +138,7 @@ def _summary(
         last_decision=with_data[-1] if with_data else None,
         turning_points=[decision for decision in decisions if decision.action != "continue"],
         controls=play.changes,
+        drift=done.drift,
         decisions_digest=log_digest(play.judgement.log()),
         records=done.records,
         wall_s=done.wall_s,

@@ -3,7 +3,7 @@
 import msgspec
 
 from evenhand.cli.output import when
-from evenhand.events import ControlChanged, DecisionMade, VariantPosterior
+from evenhand.events import ControlChanged, DecisionMade, DriftCleared, DriftDetected, VariantPosterior
 from evenhand.experiments.experiment import Experiment
 
 _WHAT = {
@@ -48,6 +48,7 @@ class Summary(msgspec.Struct, kw_only=True):
     last_decision: DecisionMade | None
     turning_points: list[DecisionMade]
     controls: list[ControlChanged]
+    drift: list[DriftDetected | DriftCleared]
     decisions_digest: str
     records: int
     wall_s: float
@@ -58,7 +59,7 @@ class Summary(msgspec.Struct, kw_only=True):
 
 def text(found: Summary) -> str:
     """The summary in words."""
-    parts = (_tried(found), _decided(found), _believed(found), _books(found), _where(found))
+    parts = (_tried(found), _decided(found), _believed(found), _drifted(found), _books(found), _where(found))
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
@@ -129,6 +130,30 @@ def _belief(name: str, champion: str, believed: VariantPosterior) -> list[str]:
         f"  on {believed.clusters:,} hours: better with probability {believed.probability_better:.4f}.",
         failed,
     ]
+
+
+def _drifted(found: Summary) -> list[str]:
+    lines = ["What has drifted"]
+    lines += [f"  {when(signal.time)}  {drift_line(signal)}" for signal in found.drift]
+    return lines if found.drift else [*lines, "  nothing"]
+
+
+def drift_line(signal: DriftDetected | DriftCleared) -> str:
+    """A signal of drift in one line."""
+    of = f"{signal.version} " if signal.version else ""
+    if isinstance(signal, DriftCleared):
+        return f"drift over: {signal.kind} of {of}({signal.reason})"
+    if signal.kind == "estimate":
+        return f"the early warning of {of}was wrong, and is not believed until it has learned anew"
+    if signal.kind == "expected_loss":
+        return f"early warning: the loss of {of}is expected to be {signal.effect_size:+.0%}"
+    found = signal.findings
+    others = ", ".join(each.feature for each in found[1:3] if each.statistic >= 0.1 * found[0].statistic)
+    beside = f"; also {others}" if others else ""
+    return (
+        f"drift: {signal.kind} of {of}differ from their reference: {signal.cause} of {signal.feature} by "
+        f"{signal.effect_size:+.1f} sd over the last {signal.window_size} rows{beside}"
+    )
 
 
 def _books(found: Summary) -> list[str]:
