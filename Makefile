@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 REQUIREMENTS := pyproject.toml constraints.txt
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet -c constraints.txt
 
-.PHONY: help install demo test test-kafka check bench bench-drift simulate up down clean
+.PHONY: help install demo test test-kafka check bench bench-models bench-drift simulate up down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ check: $(VENV)/.everything ## lint, types, layers, and that schemas/ is what the
 
 bench: $(VENV)/.everything ## measure side by side with what others do, and print the table
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-models: $(VENV)/.everything ## what an answer of each model costs; fails where a goal is missed
+	$(BIN)/python -m tests.benchmarks.models
 
 bench-drift: $(VENV)/.everything ## drift detectors side by side: false alarms, delays, cost; leaves var/bench/drift.json
 	$(BIN)/python -m tests.benchmarks.drift $(ARGS)
