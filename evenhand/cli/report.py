@@ -10,7 +10,6 @@ from evenhand.cli.experiment import group
 from evenhand.cli.output import Json, note, result, say, table
 
 if TYPE_CHECKING:
-    from adapters.recording import Recording
     from evenhand.experiments.report import Report
 
 
@@ -66,41 +65,17 @@ def _text(found: "Report") -> str:
 async def from_topics(name: str) -> "Report | None":
     """The report of an experiment of the loop that runs here."""
     from evenhand.cli.loop import open_log
+    from evenhand.client.report import report_from_topics
 
     async with open_log() as (settings, reader):
-        from adapters.recording import Topics
-
-        return await _report(Topics(settings, reader), name)
+        return await report_from_topics(settings, reader, name)
 
 
 async def _from_export(folder: Path, name: str) -> "Report | None":
     from evenhand.client.checkout import root
+    from evenhand.client.report import report_of
 
     root()
     from adapters.recording import Export
 
-    return await _report(Export(folder), name)
-
-
-async def _report(recording: "Recording", name: str) -> "Report | None":
-    import msgspec
-
-    from evenhand.codec import decoder
-    from evenhand.envelope import header
-    from evenhand.events import DecisionMade, EvidenceReported
-    from evenhand.experiments.report import Decided, Place
-    from evenhand.experiments.report import report as reported
-    from evenhand.topics import DECISIONS, EVIDENCE
-
-    evidence: list[EvidenceReported] = []
-    decided: list[Decided] = []
-    mark = msgspec.json.encode(name)
-    async for record in recording.read([EVIDENCE, DECISIONS]):
-        if not record.value or mark not in record.value:
-            continue
-        if record.topic == EVIDENCE:
-            evidence.append(decoder(EvidenceReported).decode(record.value))
-        else:
-            places = msgspec.json.decode(header(record, "evidence") or b"[]", type=list[Place])
-            decided.append(Decided(decoder(DecisionMade).decode(record.value), places))
-    return reported(name, evidence, decided)
+    return await report_of(Export(folder), name)

@@ -136,6 +136,17 @@ def report(name: str, reported: Iterable[EvidenceReported], decided: Iterable[De
     )  # fmt: skip
 
 
+def unseen(experiment: Experiment) -> Report:
+    """The report of an experiment at which no look has been taken yet."""
+    standing = Standing()
+    return Report(
+        name=experiment.name, model=experiment.model, state=STATES["no_data"], variant=None,
+        reasons=("no epoch has been judged yet",), agrees=True, began_ms=0, reached_ms=0, looks=0,
+        experiment=experiment, arms=_arms(experiment, standing), challengers=_challengers(experiment, standing),
+        mismatch=None, phases=(), exposures=(), evidence=(), configuration_digest="-", evidence_digest="-",
+    )  # fmt: skip
+
+
 def _merged(partitions: dict[int, EvidenceReported]) -> tuple[dict[str, VariantEvidence], dict[str, Phase]]:
     variants: dict[str, VariantEvidence] = {}
     phases: dict[str, Phase] = {}

@@ -19,6 +19,7 @@ from evenhand.envelope import cloud_headers, header, integer_header
 from evenhand.errors import ModelUnavailable
 from evenhand.events import ControlChanged, PredictionMade, RequestAssigned, ShadowPrediction, Ticked
 from evenhand.processors.base import Output, Processor, Record, Row
+from evenhand.processors.given import GIVEN, is_given, response_time_of
 from evenhand.processors.in_band import InBand, passed_on
 from evenhand.topics import ASSIGNMENTS, PREDICTIONS, REQUESTS
 
@@ -112,6 +113,9 @@ class Inference(Processor):
         output.rows.update(self.in_band.changed_rows())
         return output
 
+    def _version(self, model: str, version: str) -> Predictor:
+        return GIVEN if is_given(model) else self.predictors.get(model, version)
+
     def _answer(self, requests: Sequence[RequestAssigned]) -> list[dict[str, Answered]]:
         """What the asked versions say to each request."""
         asked: dict[tuple[str, str, int], list[int]] = defaultdict(list)
@@ -123,7 +127,7 @@ class Inference(Processor):
         answers: list[dict[str, Answered]] = [{} for _ in requests]
         for (model, version, horizon), numbers in asked.items():
             try:
-                predictor = self.predictors.get(model, version)
+                predictor = self._version(model, version)
             except ModelUnavailable as error:
                 for number in numbers:
                     answers[number][version] = Answered(error=str(error))
@@ -153,7 +157,7 @@ class Inference(Processor):
         times: tuple[int, ...] = ()
         prices = None
         if answered.error is None:
-            predictor = self.predictors.get(request.model, assigned.version)
+            predictor = self._version(request.model, assigned.version)
             times = target_times(request.time, request.horizon, predictor)
             clusters = tuple([f"{request.key}@{time}" for time in times])
             prices = prices_of(request.features, predictor, answered.values)
@@ -180,6 +184,8 @@ class Inference(Processor):
             grace_s=assigned.grace_s,
         )
         took = None if self.recorded is None else self.recorded(request.id)
+        if took is None and is_given(request.model):
+            took = response_time_of(request.features)
         if took is None:
             took = max(0.0, now - integer_header(record, "received_at", int(now)))
         headers = [
