@@ -130,7 +130,7 @@ def hear(desk: Desk, policy: AlertPolicy, signal: Signal) -> tuple[Desk, Alerts,
 
 def obey(desk: Desk, policy: AlertPolicy, command: CommandGiven) -> tuple[Desk, Alerts, Told]:
     """Somebody acknowledges the open incident, or asks for silence, which holds at once."""
-    paging, now_ms = desk.paging, command.time if desk.now_ms < 0 else min(desk.now_ms, command.time)
+    paging, now_ms = desk.paging, min(desk.now_ms, command.time)
     incident = paging.incident
     if command.command == "silence" and command.until is not None:
         silence = Silence(

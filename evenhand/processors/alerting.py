@@ -25,7 +25,7 @@ from evenhand.topics import ALERTS, COMMANDS, DECISIONS, DRIFT_SIGNALS, NOTIFICA
 
 SOURCE = "/evenhand/alerting"
 DESK_ROW, POLICY_ROW, WAITING_ROW = b"d/", b"p/", b"w/"
-_WAITING = decoder(DriftDetected, DriftCleared, DecisionMade, CommandGiven)
+_WAITING = decoder(DriftDetected, DriftCleared, DecisionMade)
 
 
 class Alerting(Processor):
@@ -115,11 +115,11 @@ class Alerting(Processor):
 
     def _is_due(self, event: Any) -> bool:
         desk = self.desks.get(event.model)
-        return desk is not None and (isinstance(event, CommandGiven) or event.time <= desk.now_ms)
+        return isinstance(event, CommandGiven) or (desk is not None and event.time <= desk.now_ms)
 
     def _turn(self, event: Any, output: Output) -> None:
         model = event.model
-        desk, policy = self.desks.get(model) or Desk(model=model), self.policies[model]
+        desk, policy = self.desks.get(model) or Desk(model=model), self.policies.get(model, AlertPolicy())
         if isinstance(event, ServiceLevelReported):
             self._say(*judge(desk, policy, event), output)
         elif isinstance(event, CommandGiven):

@@ -35,7 +35,10 @@ def good_and_bad(objective: Objective, values: Mapping[str, float], sketches: Sk
     return times.n - bad, bad
 
 
-JUDGED = frozenset({"drift_score", "predicted_loss", "early_warning", "estimate_trusted"})
+JUDGED = frozenset({
+    "drift_score", "drift_score_inputs", "drift_score_predictions", "drift_score_losses",
+    "predicted_loss", "early_warning", "estimate_trusted",
+})  # fmt: skip
 """Metrics that other judges report (`reports.v1`); all others are measured."""
 
 

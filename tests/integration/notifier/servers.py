@@ -28,8 +28,10 @@ class Web:
         asyncio.run_coroutine_threadsafe(self._begin(), self._loop).result(30)
 
     def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(30)
+        self._loop.close()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -39,9 +41,12 @@ class Web:
         app = web.Application()
         app.router.add_post("/slack", self._slack)
         app.router.add_post("/hook", self._hook)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", self.port).start()
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+
+    async def _end(self) -> None:
+        await self._runner.cleanup()
 
     async def _slack(self, request: web.Request) -> web.Response:
         body = await request.json()
