@@ -20,12 +20,14 @@ from evenhand.processors.index import Index
 from evenhand.processors.pairs import (
     SOURCE,
     Outcome,
+    Placed,
     Prediction,
     is_late,
     is_preferred,
     outcome_of,
     pack,
     prediction_of,
+    preferred,
     scored_row,
     unpack_outcome,
     unpack_prediction,
@@ -35,6 +37,7 @@ from evenhand.processors.slabs import DEAD, MATURED, PENDING, Entry, Slabs
 from evenhand.topics import METRICS, OBSERVATIONS, OUTCOMES, PREDICTIONS, SCORED
 
 WAIT_ROW = b"longest_wait_ms"
+Known = dict[str, list[Placed]]  # by address; while no outcome comes, each is looked up once
 
 
 class Attribution(Processor):
@@ -151,11 +154,12 @@ class Attribution(Processor):
                 self.counts.errors += 1
         predictions = list(fresh.values())
         addresses = self.predictions.add(Entry(p.time + p.wait_ms, max(1, len(p.values)), pack(p)) for p in predictions)
+        known: Known = {}
         for prediction, address in zip(predictions, addresses, strict=True):
             self._index_prediction(prediction, address)
             self.reported.answer(prediction, rows)
             for step in range(len(prediction.values)):
-                winner = self._winner(prediction, step)
+                winner = self._winner(prediction, step, known)
                 if winner is not None:
                     self._score(prediction, address, step, winner, rows)
 
@@ -183,7 +187,7 @@ class Attribution(Processor):
         if set(self.predictions.flags(address)) == {MATURED}:
             self.counts.matured -= 1
         for step in range(len(prediction.values)):
-            winner = self._winner(prediction, step)
+            winner = self._winner(prediction, step, {})
             if winner is not None and is_late(prediction, winner[1]):
                 self.counts.late -= 1
         for step in range(max(1, len(prediction.values))):
@@ -216,7 +220,8 @@ class Attribution(Processor):
 
     def _take_outcome(self, outcome: Outcome, place: int, rows: list[Row]) -> None:
         rivals, answered = self._outcomes_at(outcome.address), self._answered_by(outcome)
-        before = [self._winner(prediction, step) for _, step, prediction in answered]
+        known: Known = {outcome.address: rivals}
+        before = [self._winner(prediction, step, known) for _, step, prediction in answered]
         copy = next(((at, other) for at, other in rivals if other.id == outcome.id), None)
         if copy is not None:
             self.counts.duplicates += 1
@@ -229,8 +234,9 @@ class Attribution(Processor):
             self.counts.outcomes += 1
             self.counts.conflicting += bool(rivals)
         self.by_address.add(outcome.address, place)
+        known = {outcome.address: self._outcomes_at(outcome.address)}
         for (slot, step, prediction), old in zip(answered, before, strict=True):
-            winner = self._winner(prediction, step)
+            winner = self._winner(prediction, step, known)
             if winner is None or winner[1].id != outcome.id:
                 continue
             if old is not None:
@@ -256,27 +262,21 @@ class Attribution(Processor):
                     found.append((slot, step, prediction))
         return found
 
-    def _outcomes_at(self, address: str) -> list[tuple[int, Outcome]]:
-        found = []
-        for place in self.by_address.find(address):
-            outcome = unpack_outcome(self.outcomes.data(place))
-            if outcome.address == address:
-                found.append((place, outcome))
-        return found
+    def _outcomes_at(self, address: str) -> list[Placed]:
+        """What answers an address, in the order of preference among what is not late."""
+        found = [(place, unpack_outcome(self.outcomes.data(place))) for place in self.by_address.find(address)]
+        return sorted([pair for pair in found if pair[1].address == address], key=lambda p: (p[1].time, p[1].id))
 
-    def _winner(self, prediction: Prediction, step: int) -> tuple[int, Outcome] | None:
-        """The outcome that counts for a step (from 0) of a prediction, of those that are known now, and its place."""
-        candidates = self._outcomes_at(f"{prediction.request_id}\x1f{step + 1}")
-        if step < len(prediction.target_times):
-            candidates += self._outcomes_at(f"{prediction.key}\x1e{prediction.target_times[step]}")
-        valid = [pair for pair in candidates if pair[1].may_answer(prediction)]
-        if len(valid) <= 1:
-            return valid[0] if valid else None
-        return min(valid, key=lambda pair: (is_late(prediction, pair[1]), pair[1].time, pair[1].id))
+    def _winner(self, prediction: Prediction, step: int, known: Known) -> Placed | None:
+        """The outcome that counts for a step (from 0) of a prediction, of those that are known now."""
+        targets = prediction.target_times[step : step + 1]
+        addresses = [f"{prediction.request_id}\x1f{step + 1}", *(f"{prediction.key}\x1e{at}" for at in targets)]
+        for address in addresses:
+            if address not in known:
+                known[address] = self._outcomes_at(address)
+        return preferred(prediction, [known[address] for address in addresses])
 
-    def _score(
-        self, prediction: Prediction, address: int, step: int, winner: tuple[int, Outcome], rows: list[Row]
-    ) -> None:
+    def _score(self, prediction: Prediction, address: int, step: int, winner: Placed, rows: list[Row]) -> None:
         place, outcome = winner
         was = self.predictions.flags(address)
         if was[step] == PENDING:

@@ -1,5 +1,7 @@
 """What attribution keeps of a prediction and of an outcome, and which pairs of them count."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from evenhand.codec import encode, stable_id
@@ -60,6 +62,8 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.seen_at <= prediction.time + wait_ms and prediction.seen_at <= self.time + wait_ms
 
 
+Placed = tuple[int, Outcome]  # where it lies, and what it is
+
 pack = msgspec.msgpack.Encoder().encode
 unpack_prediction = msgspec.msgpack.Decoder(Prediction).decode
 unpack_outcome = msgspec.msgpack.Decoder(Outcome).decode
@@ -93,6 +97,24 @@ def pair_delay_ms(prediction: Prediction, outcome: Outcome) -> int:
 def is_late(prediction: Prediction, outcome: Outcome) -> bool:
     """Whether a pair stands further behind the ticks than its model's grace: it is scored, and no evidence."""
     return pair_delay_ms(prediction, outcome) > prediction.grace_ms
+
+
+def preferred(prediction: Prediction, found: Iterable[Iterable[Placed]]) -> Placed | None:
+    """Of outcomes that may answer a prediction the one that is not late, then the earlier by (time, id).
+
+    Each of the lists is in (time, id) order, so that its first one in time decides; many predictions may share one.
+    """
+    best, order = None, (True, 0, "")
+    for answers in found:
+        for placed in answers:
+            outcome = placed[1]
+            if outcome.may_answer(prediction):
+                late = is_late(prediction, outcome)
+                if best is None or (late, outcome.time, outcome.id) < order:
+                    best, order = placed, (late, outcome.time, outcome.id)
+                if not late:
+                    break
+    return best
 
 
 def is_preferred(copy: Prediction, other: Prediction) -> bool:
