@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
@@ -29,7 +29,7 @@ from adapters.redis import RedisServer, start_redis
 from adapters.run_state import Kept, Phase, RunState, held, read_state, state_path, write_json
 from adapters.service import Service
 from evenhand.errors import EvenhandError
-from evenhand.topics import every_topic
+from evenhand.topics import Topic, every_topic
 
 _READY_S = 180.0
 _LOOK_S = 0.1
@@ -47,13 +47,13 @@ class Supervisor:
 
     def __init__(
         self, home: Path, workers: int, environment: Mapping[str, str], told: Callable[[RunState], None],
-        *, tells: bool = False,
+        *, tells: bool = False, topics: Sequence[Topic] = (),
     ) -> None:  # fmt: skip
         """Keep `workers` workers, with everything that they leave behind in `home`; `told` hears of each change.
 
-        With `tells`, keep a notifier, too.
+        With `tells`, keep a notifier, too. `topics` are those to create, by default all as they are declared.
         """
-        self._tells = tells
+        self._tells, self._topics = tells, topics or every_topic()
         self._home, self._told = home, told
         self._environment = {**environment, "EVENHAND_HOME": str(home)}
         self._worker_names = [f"w{number}" for number in range(1, workers + 1)]
@@ -118,7 +118,7 @@ class Supervisor:
     def _start_loop(self) -> None:
         """Everything that needs the topics."""
         self._say("creating the topics")
-        asyncio.run(ensure_topics(self._settings(), every_topic()))
+        asyncio.run(ensure_topics(self._settings(), self._topics))
         for name in self._worker_names:
             self._add(name, "worker", "--name", name, BROKER_CLIENT_ID=f"evenhand-{name}")
         self._add("clock", "clock")

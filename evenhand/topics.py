@@ -161,6 +161,19 @@ def state_topic(agent: str) -> Topic:
     )  # fmt: skip
 
 
-def every_topic() -> tuple[Topic, ...]:
-    """All topics, the agents' state included: what must exist before a worker starts."""
-    return (*_ALL, *(state_topic(agent) for agent in STATEFUL))
+WATCHED = frozenset({MEASUREMENTS, REPORTS, SERVICE_LEVELS, ALERTS, NOTIFICATIONS})
+
+
+def every_topic(retention_days: int | None = None) -> tuple[Topic, ...]:
+    """All topics, the agents' state included: what must exist before a worker starts.
+
+    `retention_days` is of reports, service levels and alerts.
+
+    >>> {topic.retention_ms // DAY_MS for topic in every_topic(7) if topic.name in WATCHED}
+    {7}
+    """
+    kept = retention_days and retention_days * DAY_MS
+    every = (
+        msgspec.structs.replace(topic, retention_ms=kept) if kept and topic.name in WATCHED else topic for topic in _ALL
+    )
+    return (*every, *(state_topic(agent) for agent in STATEFUL))

@@ -25,11 +25,11 @@ LABELS = {"alertname": "evenhand is silent", "severity": "critical", "source": "
 log = logging.getLogger(__name__)
 
 
-def alert(started_ms: int, now: int, after_s: int, *, over: bool) -> Alert:
+def alert(started_ms: int, now: int, after_s: float, *, over: bool) -> Alert:
     """That the loop is silent since `started_ms`, or no longer."""
     mark, status = fingerprint(LABELS), "resolved" if over else "firing"
     said = (
-        "the loop is heard again" if over else f"nothing was heard of the loop for {after_s} s: see `evenhand status`"
+        "the loop is heard again" if over else f"nothing was heard of the loop for {after_s:g} s: see `evenhand status`"
     )
     kind = AlertResolved if over else AlertFired
     return kind(
@@ -39,34 +39,42 @@ def alert(started_ms: int, now: int, after_s: int, *, over: bool) -> Alert:
     )  # fmt: skip
 
 
-async def watch(settings: KafkaSettings, after_s: int, tell: Callable[[Alert], Awaitable[None]]) -> None:
+Ends = Callable[[], Awaitable[dict[int, int]]]
+
+
+def ends_of(settings: KafkaSettings) -> Ends:
+    """Where the partitions end that every working agent moves."""
+
+    async def ends() -> dict[int, int]:
+        async with asyncio.timeout(20), log_reader(settings) as reader:
+            return {place.partition: end for place, end in (await reader.ends(await reader.places(SCORED))).items()}
+
+    return ends
+
+
+async def watch(ends: Ends, after_s: float, tell: Callable[[Alert], Awaitable[None]]) -> None:
     """Look for ever, and tell of silence once and of its end once. A first sign of life may take as long."""
-    switch = DeadMansSwitch(after_ms=after_s * 1000, heard_ms=_steady_ms())
+    switch = DeadMansSwitch(after_ms=round(after_s * 1000), heard_ms=_steady_ms())
     before: dict[int, int] = {}
     seen: dict[int, int] = {}
     since: int | None = None
     while True:
-        await asyncio.sleep(max(1.0, min(10.0, after_s / 10)))
+        await asyncio.sleep(min(10.0, after_s / 10))
         with contextlib.suppress(DependencyUnavailable, TimeoutError):
-            ends = await _ends(settings)
-            for partition, end in ends.items():
+            found = await ends()
+            for partition, end in found.items():
                 if end != before.get(partition):
                     seen[partition] = _steady_ms()
-            before = ends
-            if len(seen) == len(ends):
+            before = found
+            if len(seen) == len(found):
                 switch = switch.hear(min(seen.values()))
         if since is None and switch.is_silent(_steady_ms()):
             since = now_ms()
-            log.warning("nothing was heard of the loop for %d s", after_s)
+            log.warning("nothing was heard of the loop for %g s", after_s)
             await tell(alert(since, since, after_s, over=False))
         elif since is not None and not switch.is_silent(_steady_ms()):
             await tell(alert(since, now_ms(), after_s, over=True))
             since = None
-
-
-async def _ends(settings: KafkaSettings) -> dict[int, int]:
-    async with asyncio.timeout(20), log_reader(settings) as reader:
-        return {place.partition: end for place, end in (await reader.ends(await reader.places(SCORED))).items()}
 
 
 def _steady_ms() -> int:

@@ -162,14 +162,13 @@ def _broker() -> str:
 
 
 def _topics() -> str:
-    from evenhand.cli.loop import open_log
-    from evenhand.topics import every_topic
+    from evenhand.cli.loop import declared_topics, open_log
 
     async def look() -> str:
         async with open_log() as (settings, reader):
             from adapters.kafka.topics import ensure_topics
 
-            every = every_topic()
+            every = declared_topics()
             await reader.places(*(topic.name for topic in every))  # raises where one is missing: nothing is created
             await ensure_topics(settings, every)
             return f"{len(every)}, all as they must be"

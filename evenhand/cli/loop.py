@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from adapters.configuration import Configuration
     from adapters.kafka.log_reader import LogReader
     from adapters.kafka.settings import KafkaSettings
+    from evenhand.topics import Topic
     from models.store import ModelStore
 
 
@@ -41,6 +42,17 @@ def configuration() -> "Configuration":
     from adapters.configuration import config_folder, read_configuration
 
     return read_configuration(config_folder(checkout))
+
+
+def declared_topics() -> "tuple[Topic, ...]":
+    """Every topic, with the retention that alerts.yaml says."""
+    from evenhand.client.checkout import root
+
+    checkout = root()
+    from adapters.configuration import config_folder, read_alerting
+    from evenhand.topics import every_topic
+
+    return every_topic(read_alerting(config_folder(checkout)).retention_days)
 
 
 @contextlib.asynccontextmanager

@@ -55,7 +55,7 @@ def configured() -> tuple["Alerts", "dict[str, Channel]"]:
 
 
 async def _notify(settings: "KafkaSettings", alerts: "Alerts", channels: "dict[str, Channel]") -> None:
-    from adapters.notifiers.dead_man import watch
+    from adapters.notifiers.dead_man import ends_of, watch
     from adapters.notifiers.delivery import deliver
     from adapters.notifiers.notifier import notify
     from evenhand.events import Alert
@@ -67,5 +67,5 @@ async def _notify(settings: "KafkaSettings", alerts: "Alerts", channels: "dict[s
     async with asyncio.TaskGroup() as group:
         group.create_task(notify(settings, channels))
         if alerts.dead_mans_switch_s is not None:
-            group.create_task(watch(settings, alerts.dead_mans_switch_s, tell))
+            group.create_task(watch(ends_of(settings), alerts.dead_mans_switch_s, tell))
     sys.stderr.flush()

@@ -42,9 +42,9 @@ def create(json: Json = False) -> None:
 
     settings = kafka_settings()
     from adapters.kafka.topics import ensure_topics
-    from evenhand.topics import every_topic
+    from evenhand.cli.loop import declared_topics
 
-    every = every_topic()
+    every = declared_topics()
     created = asyncio.run(ensure_topics(settings, every))
     result(
         {"created": created, "checked": len(every)}, json,

@@ -119,10 +119,11 @@ def _run_here(folder: Path, workers: int, json: bool) -> None:
             sys.stdout.flush()
             note("ready: end it with Ctrl-C or `evenhand down`")
 
+    from evenhand.cli.loop import declared_topics
     from evenhand.cli.notifier import configured
 
     _, channels = configured()
-    Supervisor(folder, workers, environment, hear, tells=len(channels) > 1).run()
+    Supervisor(folder, workers, environment, hear, tells=len(channels) > 1, topics=declared_topics()).run()
     if sys.stdin is not None and sys.stdin.isatty():
         say("")
     raise typer.Exit(exits.OK)

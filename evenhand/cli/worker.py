@@ -82,10 +82,10 @@ def _prepare() -> "KafkaSettings":
 
     settings = kafka_settings()
     from adapters.kafka.topics import ensure_topics
-    from evenhand.topics import every_topic
+    from evenhand.cli.loop import declared_topics
 
     os.environ.update(settings.environment())
-    created = asyncio.run(ensure_topics(settings, every_topic()))
+    created = asyncio.run(ensure_topics(settings, declared_topics()))
     asyncio.set_event_loop(asyncio.new_event_loop())  # Faust takes the current one
     if created:
         note(f"{len(created)} topics created")
