@@ -354,7 +354,7 @@ Sums = dict[str, int | float | tuple[int | float, ...] | dict[str, int | float]]
 class VersionMeasured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One version in one epoch: sketches by name, as sums; a sample of its values, and of its losses.
 
-    A row of `losses` has the loss, and the confidence where there is one.
+    Rows have a score beside the value or loss: how wide the interval was, else the confidence, where there is one.
     """
 
     sketches: dict[str, Sums] = {}

@@ -8,7 +8,7 @@ from msgspec import Meta
 from evenhand.alerts.policy import AlertPolicy
 from evenhand.slo.objective import Objective
 
-Watched = Literal["inputs", "predictions", "losses"]
+Watched = Literal["inputs", "predictions", "losses", "expected_loss"]
 Rate = Annotated[float, Meta(gt=0, le=1_000_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 
@@ -25,7 +25,7 @@ class DriftRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     features: Annotated[tuple[Name, ...], Meta(max_length=512)] = ()
     only: tuple[Name, ...] = ()
-    watched: tuple[Watched, ...] = ("inputs", "predictions", "losses")
+    watched: tuple[Watched, ...] = ("inputs", "predictions", "losses", "expected_loss")
     false_alarms_per_month: Rate | None = None
     false_alarms_per_100k: Rate | None = None
     reference: Literal["training", "learned", "window"] = "training"

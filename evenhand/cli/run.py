@@ -13,6 +13,7 @@ from evenhand.cli import (
     config,
     dead_letters,
     doctor,
+    drift,
     exits,
     experiment,
     health,
@@ -45,6 +46,7 @@ GROUPS = (
     simulate,
     judge,
     models,
+    drift,
     config,
     dead_letters,
 )

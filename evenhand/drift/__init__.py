@@ -11,8 +11,8 @@ from evenhand.errors import InvalidConfiguration
 
 # What the family shares; every other file of this folder is a detector.
 _SHARED = {
-    "base", "betting", "book", "configured", "early_warning", "estimator", "evidence", "line", "lowest", "panel",
-    "reference", "river", "sample", "thinning", "watch", "wealth", "window",
+    "base", "betting", "book", "calibrate", "configured", "early_warning", "estimator", "evidence", "line", "lowest",
+    "panel", "reference", "river", "sample", "thinning", "watch", "wealth", "window",
 }  # fmt: skip
 
 

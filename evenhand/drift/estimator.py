@@ -22,7 +22,7 @@ class EstimatorRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EstimatorState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`pairs` are (confidence, loss), as long as there is no reference."""
+    """`pairs` are (score, loss), as long as there is no reference."""
 
     reference: LossReference | None = None
     warned: EarlyWarned | None = None
@@ -35,8 +35,9 @@ class EstimatorState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 def take(
     rule: EstimatorRule, state: EstimatorState, predictions: Sequence[SampledRow], losses: Sequence[SampledRow]
 ) -> tuple[EstimatorState, Estimate | None, tuple[Said, ...]]:
-    """An epoch's predictions (value, confidence) and losses (loss, confidence): what is believed, and what is new.
+    """An epoch's predictions (value, score) and losses (loss, score): what is believed, and what is new.
 
+    The score is how wide the prediction's interval was, or else its confidence: what was known when it was made.
     It warns where the predicted loss is above the margin, until it has fallen below half of that.
     """
     pairs = tuple((row.values[1], row.values[0]) for row in _ordered(losses) if len(row.values) == 2)

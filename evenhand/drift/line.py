@@ -16,6 +16,7 @@ from evenhand.events import SampledRow
 
 LEAST_WINDOW = 100
 _LARGEST_SAMPLE = 20_000
+_LONGEST_GAP_MS = 86_400_000  # a month without data is no reason for an alarm at its end
 
 
 class LineState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,7 +54,7 @@ class Line:
                 return (), ()
             columns = {name: [row.values[place] for row in ordered] for place, name in enumerate(self.names)}
             evidence = self.watch.panel.evidence(columns, self.watch.wealth.seen)
-            self.watch, signals = step(self.rule, self.watch, epoch, epoch_ms, evidence, None)
+            self.watch, signals = step(self.rule, self.watch, epoch, self.elapsed_ms(epoch, epoch_ms), evidence, None)
             return signals, ()
         rule, in_window = self.rule, self._window is not None and self.watch.generation == 0
         if in_window and self._window is not None:
@@ -66,6 +67,11 @@ class Line:
             )
         self.watch, signals = step(rule, self.watch, epoch, epoch_ms, None, _sample(rule, self.names, ordered))
         return signals, tuple(ordered)
+
+    def elapsed_ms(self, epoch: int, epoch_ms: int) -> int:
+        """Event time since the last look: epochs without rows are time in which a false alarm was allowed, too."""
+        last = self.watch.epoch
+        return epoch_ms if last is None else min((epoch - last) * epoch_ms, max(epoch_ms, _LONGEST_GAP_MS))
 
     @property
     def score(self) -> float:

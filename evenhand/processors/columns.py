@@ -27,7 +27,7 @@ Rows = NDArray[Any]
 MADE = np.dtype(
     [
         ("id", "u8"), ("served", "u4"), ("version", "u4"), ("failed", "u1"), ("steps", "u2"), ("ms", "f4"),
-        ("time", "i8"), ("cluster", "u8"), ("value", "f8"), ("confidence", "f4"),
+        ("time", "i8"), ("cluster", "u8"), ("value", "f8"), ("score", "f8"),
     ]
 )  # fmt: skip
 SCORED = np.dtype(

@@ -90,7 +90,8 @@ class Drift(Judge):
             self._watch(first, watching, kind, line, rows[kind], places, output)
         values = {f"drift_score_{kind}": line.score for kind, line in watching.lines.items()}
         values["drift_score"] = max(values.values(), default=0.0)
-        values |= self._estimate(first, watching, rows["predictions"], rows["losses"], places, output)
+        if watching.has_estimator:
+            values |= self._estimate(first, watching, rows["predictions"], rows["losses"], places, output)
         counts = {f"drift_rows_{kind}": len(rows[kind]) for kind in watching.lines}
         self._put(WATCHING_ROW + first.subject.encode(), encode(watching.state()), output)
         self._report(first, values, counts, places, output)

@@ -1,7 +1,7 @@
 """What the judge of drift keeps of one model under one policy."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 import msgspec
 
@@ -11,7 +11,7 @@ from evenhand.drift.watch import WatchRule
 from evenhand.events import EpochMeasured, SampledRow
 from evenhand.monitoring import DriftRule, Watched
 
-KINDS: tuple[Watched, ...] = get_args(Watched)
+KINDS: tuple[Watched, ...] = ("inputs", "predictions", "losses")
 PER_MONTH = 1.0  # where nothing is set
 RECENT = 1024
 SAMPLE = "l/"
@@ -53,6 +53,7 @@ class Watching:
         names = {"inputs": self.names, "predictions": ("prediction",), "losses": (loss,)}
         self.lines = {kind: Line(_watch_rule(rule, kind, len(lines)), names[kind], window) for kind in lines}
         share = (rule.false_alarms_per_100k or 1.0) / max(1, len(lines))
+        self.has_estimator = "expected_loss" in rule.watched
         self.estimator_rule = EstimatorRule(
             false_alarms_per_100k=share, margin=rule.warning_margin, reference_size=rule.reference_size
         )

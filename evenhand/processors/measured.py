@@ -60,14 +60,17 @@ class Fresh:
         request, time, served = number_of(event.request_id), event.time, self._version(event.version)
         cluster = int(_cluster(event.key, time, event.request_id, self._cluster_ms), 16)
         took = NAN if ms is None else ms
-        sure = event.confidence[0] if event.confidence else NAN
-        for version, values, error, each_ms, confidence in (
-            (served, event.values, event.error, took, sure),
+        score = event.confidence[0] if event.confidence else NAN
+        if event.intervals:
+            low, high = event.intervals[0]
+            score = high - low
+        for version, values, error, each_ms, its_score in (
+            (served, event.values, event.error, took, score),
             *((self._version(one.version), one.values, one.error, NAN, NAN) for one in event.shadows),
         ):
             value = values[0] if values else NAN
             self._rows["made"].append(
-                (request, served, version, error is not None, len(values), each_ms, time, cluster, value, confidence)
+                (request, served, version, error is not None, len(values), each_ms, time, cluster, value, its_score)
             )
         self.wait_ms = max(self.wait_ms, event.wait_s * 1000)
 
@@ -199,11 +202,13 @@ def fold(
         losses: tuple[SampledRow, ...] = ()
         size = monitoring.rows if monitoring.drift is not None else 0
         if champion in asked and size:
-            values = [made["value"], made["confidence"].astype(np.float64)]
+            values = [made["value"], made["score"]]
             predictions = sample_of(made, asked.index(champion), size, values)
         if champion in told and size:
             lost = loss(monitoring.loss).losses(scored["value"], scored["outcome"])
-            values = [np.asarray(lost, np.float64), scored["confidence"].astype(np.float64)]
+            width = scored["high"] - scored["low"]
+            scores = np.where(np.isfinite(width), width, scored["confidence"])
+            values = [np.asarray(lost, np.float64), scores.astype(np.float64)]
             losses = sample_of(scored, told.index(champion), size, values)
         if predictions or losses:
             mine = found.get(champion, VersionMeasured())
