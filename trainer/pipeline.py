@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from adapters.kafka.settings import KafkaSettings
 from evenhand.training.contest import contest
 from evenhand.training.examples import Examples, FloatArray
 from evenhand.training.leakage import AuditSettings, audit_labels, require_clean
@@ -26,11 +27,16 @@ _LEAST_VOLATILITY = 1e-2  # of the mean
 
 
 def train(
-    settings: TrainingSettings, declared: ModelsConfig | None, store: ModelStore | None, kept: Path, progress: Progress
+    settings: TrainingSettings,
+    declared: ModelsConfig | None,
+    store: ModelStore | None,
+    kept: Path,
+    progress: Progress,
+    kafka: KafkaSettings | None = None,
 ) -> TrainingReport:
-    """Run it. `kept` is where forecasts of finished folds lie; `store` gets the versions."""
+    """Run it. `kept` is where forecasts of finished folds lie; `store` gets the versions; `kafka` has the topic."""
     kinds = settings.kinds()
-    candles = read_history(settings, progress)
+    candles, sources = read_history(settings, progress, kafka)
     endpoint = settings.endpoint(candles, declared)
     features = [make_feature(each) for each in endpoint.features]
     progress.tell("auditing the features for leaks")
@@ -55,7 +61,7 @@ def train(
     registered: dict[str, Registered] = {}
     if store is not None:
         asked = {name: walkers[name] for name in kinds} | _ensemble(settings, walkers)
-        history = (candles, make_table(candles, endpoint))
+        history = (candles, make_table(candles, endpoint), sources)
         registered = register(
             store, settings.name, settings.source, asked, endpoint, history, settings.seed, progress
         )  # fmt: skip

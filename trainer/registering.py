@@ -9,7 +9,7 @@ import numpy as np
 from evenhand.training.versioning import Release, derive
 from models.base import Model, model_kind
 from models.candles import Candles
-from models.card import code_digest
+from models.card import Source, code_digest
 from models.config import Endpoint
 from models.store import ModelStore
 from models.training import Table, describe, origin
@@ -31,12 +31,12 @@ def register(
     source: str,
     walkers: Mapping[str, Walker],
     endpoint: Endpoint,
-    history: tuple[Candles, Table],
+    history: tuple[Candles, Table, tuple[Source, ...]],
     seed: int,
     progress: Progress,
 ) -> dict[str, Registered]:
     """Return what was saved by the name that was asked for. An ensemble takes the parameters of those before it."""
-    candles, table = history
+    candles, table, sources = history
     found: dict[str, Registered] = {}
     chosen: dict[str, dict[str, Any]] = {}
     for asked, walker in walkers.items():
@@ -53,7 +53,7 @@ def register(
         model = model_kind(walker.kind)(endpoint.signature(), parameters).fit(table.rows, table.targets, seed)
         last, before = _last(store, name)
         derived = derive(last, before, _release(model, code_digest()))
-        made = origin(endpoint, table, model, derived=derived, follows=last or "")
+        made = origin(endpoint, table, model, derived=derived, follows=last or "", sources=sources)
         about = describe(f"{walker.kind}, trained on {source}", source, candles, table, seed, made)
         store.save(name, derived.version, model, about, table.rows)
         progress.learned(asked, derived.version, model, table)

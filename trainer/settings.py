@@ -32,26 +32,39 @@ FEATURES: tuple[dict[str, Any], ...] = (
 class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`models`: kinds by the names that users give them. `folds` blocks cover the last half of the history.
 
+    The history is a file, `data`, or a `topic` of candles: the records with that `key`, in ranges of `offsets` such as
+    0:100-200. `model`: what is registered, by default the name of the file or topic. `repair`: bad rows are repaired.
     `tune`: how many sets of parameters are tried in each fold. `workers`: processes, by default one a core.
     """
 
-    data: Path
     models: tuple[str, ...]
+    data: Path | None = None
+    topic: str | None = None
+    offsets: str | None = None
+    key: str | None = None
+    model: str | None = None
+    repair: bool = False
     horizon: Annotated[int, Meta(ge=1, le=1000)] = 1
     folds: Annotated[int, Meta(ge=1, le=100)] = 4
     seed: int = 0
     tune: Annotated[int, Meta(ge=1, le=1000)] = 1
     workers: Annotated[int, Meta(ge=1, le=256)] | None = None
 
+    def __post_init__(self) -> None:
+        if (self.data is None) == (self.topic is None):
+            raise InvalidConfiguration("name either a file of candles, by --data, or a topic of candles, by --topic")
+        if self.topic is None and (self.offsets or self.key):
+            raise InvalidConfiguration("offsets and a key choose among the records of a topic: name one by --topic")
+
     @property
     def name(self) -> str:
         """What the registered model is called."""
-        return self.data.stem
+        return self.model or self.topic or (self.data.stem if self.data else "")
 
     @property
     def source(self) -> str:
         """What reports and cards call the data."""
-        return self.data.name
+        return self.topic or (self.data.name if self.data else "")
 
     def kinds(self) -> dict[str, str]:
         """Kind of each model by the name that was asked for, without the random walk and the ensemble."""

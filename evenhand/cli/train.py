@@ -21,7 +21,12 @@ def register(app: typer.Typer) -> None:
 
 
 def train(  # noqa: PLR0913, PLR0917  a flag each
-    data: Annotated[Path, typer.Option(help="Candles as .csv or .parquet")],
+    data: Annotated[Path | None, typer.Option(help="Candles as .csv or .parquet")] = None,
+    topic: Annotated[str | None, typer.Option(help="Candles from a topic, one JSON record each")] = None,
+    offsets: Annotated[str | None, typer.Option(help="Of the topic, such as 0:100-200,1:0-")] = None,
+    key: Annotated[str | None, typer.Option(help="Of the topic's series")] = None,
+    model: Annotated[str | None, typer.Option(help="What to register; by default the file's or topic's name")] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Repair bad rows instead of refusing them")] = False,
     models: Annotated[str, typer.Option(help="Kinds, with commas between")] = "naive,ridge,lightgbm,ensemble",
     horizon: Annotated[int, typer.Option(help="Steps ahead", min=1, max=1000)] = 1,
     folds: Annotated[int, typer.Option(help="Test blocks over the last half of the history", min=1, max=100)] = 4,
@@ -45,8 +50,9 @@ def train(  # noqa: PLR0913, PLR0917  a flag each
         declared = configuration().models
     names = tuple(name.strip() for name in models.split(",") if name.strip())
     settings = TrainingSettings(
-        data=data, models=names, horizon=horizon, folds=folds, seed=seed, tune=tune, workers=workers
-    )
+        data=data, topic=topic, offsets=offsets, key=key, model=model, repair=repair, models=names, horizon=horizon,
+        folds=folds, seed=seed, tune=tune, workers=workers,
+    )  # fmt: skip
     store = model_store()
     with progress() as told:
         report = _run(settings, declared, store, register_versions, told, track)
@@ -63,16 +69,21 @@ def _run(
     from evenhand.cli.tracking import tracking
     from trainer.pipeline import train as run
 
+    kafka = None
+    if settings.topic is not None:
+        from evenhand.client.connection import kafka_settings
+
+        kafka = kafka_settings()
     saved, kept = store if register_versions else None, store.root / ".folds"
     with tracking() if track else contextlib.nullcontext() as tracked:
         if tracked is None:
-            return run(settings, declared, saved, kept, told)
+            return run(settings, declared, saved, kept, told, kafka)
         from trainer.tracking import Tracked
 
         with tracked.start_run(f"train {settings.name}", tags={"model": settings.name}) as within:
             listener = Tracked(told, within, settings, store)
             try:
-                report = run(settings, declared, saved, kept, listener)
+                report = run(settings, declared, saved, kept, listener, kafka)
                 listener.report(report)
             finally:
                 listener.end()

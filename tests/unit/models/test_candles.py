@@ -117,3 +117,48 @@ def test_the_history_of_the_demo_is_whole() -> None:
     candles = read_candles(Path(__file__).parents[3] / "data" / "btc-usd-1h.parquet")
     assert (len(candles), candles.interval_ms, candles.runs()) == (20_111, 3_600_000, [(0, 20_111)])
     assert np.isfinite(candles.volume).all()
+
+
+def test_only_when_asked_are_bad_rows_repaired_and_it_is_told(tmp_path: Path) -> None:
+    lines = [GOOD[1], GOOD[0], GOOD[2], "2024-01-01T02:00:00Z,12,12,8,10,7.5", "2024-01-01T04:00:00Z,9,8,9,9,1"]
+    lines += [GOOD[3], "2024-01-01T05:00:00Z,9,9,9,,1", "2024-01-01T06:00:00Z,9,9,9,9,1"]
+    path = write(tmp_path, lines)
+    with pytest.raises(InvalidCandles, match="lies before"):
+        read_candles(path)
+    repairs: list[str] = []
+    candles = read_candles(path, repairs=repairs)
+    assert candles.open_time.tolist() == [1_704_067_200_000 + hour * 3_600_000 for hour in (0, 1, 2, 3, 6)]
+    assert candles.close.tolist() == [11, 12, 10, 9, 9]  # the last of two with the same time
+    assert repairs == [
+        "2 rows stood before earlier ones: put in order",
+        "1 rows had the time of another: the last one counts",
+        "row 5 left out: high is below low",
+        "row 7 left out: close is missing, NaN or infinite",
+    ]
+    good, untouched = write(tmp_path, GOOD), list[str]()
+    assert read_candles(good, repairs=untouched).digest() == read_candles(good).digest()
+    assert untouched == []
+
+
+@pytest.mark.parametrize(("unit", "per_second"), [("seconds", 1), ("microseconds", 10**6), ("nanoseconds", 10**9)])
+def test_times_in_other_units_are_repaired_when_asked(tmp_path: Path, unit: str, per_second: int) -> None:
+    lines = [f"{(1_704_067_200 + hour * 3600) * per_second},9,9,9,9,1" for hour in range(4)]
+    path = write(tmp_path, lines)
+    with pytest.raises(InvalidCandles, match="not in milliseconds"):
+        read_candles(path)
+    repairs: list[str] = []
+    assert read_candles(path, repairs=repairs).open_time[1] == 1_704_070_800_000
+    assert repairs == [f"open_time was in {unit}"]
+
+
+def test_what_cannot_be_repaired_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, ["2024-01-01T00:00:00Z,9,8,9,9,1", "2024-01-01T01:00:00Z,9,8,9,9,1"])
+    with pytest.raises(InvalidCandles, match="high is below low"):
+        read_candles(path, repairs=[])
+
+
+def test_candles_that_have_not_closed_are_none_yet(tmp_path: Path) -> None:
+    lines = [f"{line},{closed}" for line, closed in zip(GOOD, ("true", "true", "true", "false"), strict=True)]
+    assert len(read_candles(write(tmp_path, lines, f"{HEADER},closed"))) == 3
+    with pytest.raises(EvenhandError, match="no candle that has closed"):
+        read_candles(write(tmp_path, [f"{GOOD[0]},false"], f"{HEADER},closed"))
