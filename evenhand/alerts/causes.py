@@ -89,4 +89,5 @@ def of_stop(policy: AlertPolicy, event: DecisionMade) -> Reading | None:
 
 def ended(rule: AlertRule) -> Reading:
     """The reading that resolves an alert whose cause is over."""
-    return Reading(rule, 0.0, f"{rule.name}: this is over")
+    what = "it was told of for long enough" if rule.labels.get("source") == "drift" else "this is over"
+    return Reading(rule, 0.0, f"{rule.name}: {what}")

@@ -70,6 +70,7 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     no_data: Notice = WARNING
     no_data_after_s: Annotated[int, Meta(ge=1)] = 3600
     harm_lasts_s: Annotated[int, Meta(ge=1)] = 3600
+    drift_lasts_s: Annotated[int, Meta(ge=1)] | None = None
     group_s: Seconds = 3600
     inhibitions: tuple[Inhibition, ...] = ()
     channels: dict[str, Channel] = {}
@@ -90,7 +91,8 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
         return AlertPolicy(
             rules=(*rules, *self.thresholds.rules(cooldown_s)), page=self.page, ticket=self.ticket, drift=self.drift,
             harm=self.harm, no_data=self.no_data, no_data_after_s=self.no_data_after_s,
-            harm_lasts_s=self.harm_lasts_s, group_s=self.group_s, inhibitions=self.inhibitions,
+            harm_lasts_s=self.harm_lasts_s, drift_lasts_s=self.drift_lasts_s, group_s=self.group_s,
+            inhibitions=self.inhibitions,
         )  # fmt: skip
 
     def channel_names(self) -> set[str]:

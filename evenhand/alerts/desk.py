@@ -28,7 +28,7 @@ Alerts = tuple[AlertFired | AlertResolved, ...]
 
 
 class Stop(msgspec.Struct, frozen=True):
-    """A stop for harm that is told of until `until_ms`."""
+    """A stop for harm, or drift, that is told of until `until_ms`."""
 
     rule: AlertRule
     until_ms: int
@@ -90,7 +90,8 @@ def judge(desk: Desk, policy: AlertPolicy, event: ServiceLevelReported) -> tuple
     if event.time <= desk.now_ms:
         return desk, (), ()
     begun = event.time - event.epoch_s * 1000 if desk.data_ms is None else desk.data_ms
-    data_ms = event.time if event.values else begun
+    read = "error_fraction" in event.values or (event.model.startswith("_") and event.values)
+    data_ms = event.time if read else begun
     silent_s = (event.time - data_ms) / 1000
     readings = [(event.time, each) for each in of_service_level(policy, event, silent_s)]
     over = [stop for stop in desk.stops if stop.until_ms <= event.time]
@@ -122,7 +123,10 @@ def hear(desk: Desk, policy: AlertPolicy, signal: Signal) -> tuple[Desk, Alerts,
         reading, kind = of_drift(policy, signal), signal.kind or signal.detector
         others = tuple(each for each in desk.drifting if each != kind)
         drifting = (*others, kind) if isinstance(signal, DriftDetected) else others
-        turn.desk = msgspec.structs.replace(desk, drifting=drifting)
+        stops = desk.stops
+        if isinstance(signal, DriftDetected) and policy.drift_lasts_s is not None:
+            stops = (*stops, Stop(reading.rule, signal.time + policy.drift_lasts_s * 1000))
+        turn.desk = msgspec.structs.replace(desk, drifting=drifting, stops=stops)
     turn.read([(signal.time, reading)])
     turn.page()
     return _done(turn)

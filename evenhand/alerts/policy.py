@@ -35,8 +35,9 @@ class AlertPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Rules about metrics, and how the other causes are told.
 
     `page` and `ticket`: an error budget burns fast, or slowly. `drift`: inputs or predictions have drifted; `harm`: a
-    version was stopped because it did harm, or its losses have drifted. `no_data`: nothing was measured for
-    `no_data_after_s` of event time. A stop is told of as firing for `harm_lasts_s`.
+    version was stopped because it did harm, or its losses have drifted. `no_data`: nothing was asked or read for
+    `no_data_after_s` of event time. A stop is told of as firing for `harm_lasts_s`. Drift fires until there is a new
+    reference, or for `drift_lasts_s`: what is then still there is the new normal.
 
     Causes that one model has at a time are one incident. Within `group_s` of its last page, further causes that are no
     graver join it silently.
@@ -50,5 +51,6 @@ class AlertPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     no_data: Notice = WARNING
     no_data_after_s: Annotated[int, Meta(ge=1)] = 3600
     harm_lasts_s: Annotated[int, Meta(ge=1)] = 3600
+    drift_lasts_s: Annotated[int, Meta(ge=1)] | None = None
     group_s: Seconds = 3600
     inhibitions: tuple[Inhibition, ...] = ()

@@ -50,7 +50,8 @@ def measured(
     r = random.Random(seed)
     told: dict[int, list[EpochMeasured]] = {}
     for partition in range(PARTITIONS):
-        mine, run = [], None
+        mine: list[EpochMeasured] = []
+        run: int | None = None
         for number, epoch in enumerate(epochs, FIRST + first):
             share = None if epoch is None else _share(epoch, partition)
             if share is not None:
@@ -96,8 +97,8 @@ def log_of(told: dict[int, list[EpochMeasured]], others: Iterable[tuple[str, Eve
         event = left[partition].pop(0)
         rows += [Row(MODEL.encode(), encode(event), [])] * (2 if r.random() < 0.1 else 1)
     log.append(MEASUREMENTS, MINE, rows)
-    for topic, event in others:
-        log.append(topic, MINE, [Row(MODEL.encode(), encode(event), [])])
+    for topic, other in others:
+        log.append(topic, MINE, [Row(MODEL.encode(), encode(other), [])])
     return log
 
 
