@@ -11,12 +11,12 @@ from evenhand.drift.configured import Watches, read_watches
 from evenhand.errors import InvalidConfiguration
 from evenhand.events import Served
 from evenhand.experiments.configured import Experiments, read_experiments
-from evenhand.monitoring import Monitoring
+from evenhand.monitoring import HostRules, Monitoring
 from evenhand.slo.configured import Objectives, read_objectives
 from models.config import ModelsConfig, read_models_config
 
 MODELS, EXPERIMENTS, SLO, ALERTS = "models.yaml", "experiments.yaml", "slo.yaml", "alerts.yaml"
-DRIFT = "drift.yaml"
+DRIFT, HOST = "drift.yaml", "_host"
 VARIABLE = "EVENHAND_CONFIG"
 
 
@@ -67,9 +67,10 @@ class Configuration:
 
 
 def watched(base: Monitoring, objectives: Objectives, alerts: Alerts, model: str) -> Monitoring:
-    """A model's monitoring with the objectives and alerts of the files."""
+    """A model's monitoring with the objectives and alerts of the files, those of the machine (`_host`) among them."""
+    host = HostRules(objectives=objectives.of(HOST), alerts=alerts.policy(HOST)) if HOST in objectives.models else None
     return msgspec.structs.replace(
-        base, objectives=objectives.of(model), alerts=alerts.policy(model),
+        base, objectives=objectives.of(model), alerts=alerts.policy(model), host=host,
         epoch_s=alerts.monitoring_interval or base.epoch_s,
     )  # fmt: skip
 

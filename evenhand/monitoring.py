@@ -40,6 +40,13 @@ class DriftRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.only or self.features
 
 
+class HostRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the machine itself, `_host`, is held to: its readings belong to no model."""
+
+    objectives: tuple[Objective, ...] = ()
+    alerts: AlertPolicy | None = None
+
+
 MAX_VALUES = 24_000  # of a sample: a report must fit in a record
 
 
@@ -58,6 +65,7 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     drift: DriftRule | None = None
     objectives: tuple[Objective, ...] = ()
     alerts: AlertPolicy | None = None
+    host: HostRules | None = None
 
     @property
     def rows(self) -> int:
