@@ -9,6 +9,7 @@ from adapters.kafka.changelog import Loaded
 from adapters.kafka.log_reader import LogReader
 from adapters.recording import Recording
 from evenhand.alerts.backtest import READS, Backtest, Change, Said, book
+from evenhand.alerts.books import Book
 from evenhand.alerts.desk import Desk
 from evenhand.events import ServiceLevelReported
 from evenhand.processors.alerting import DESK_ROW
@@ -38,7 +39,7 @@ async def backtest(recording: Recording, change: Change | None = None) -> Said:
     return await asyncio.to_thread(test.run)
 
 
-async def recorded(recording: Recording) -> tuple[list[bytes], dict[str, int]]:
+async def recorded(recording: Recording) -> Book:
     """The recorded book of alerts, and by model how far service levels had been judged."""
     alerts: list[bytes] = []
     reached: dict[str, int] = {}
@@ -49,4 +50,4 @@ async def recorded(recording: Recording) -> tuple[list[bytes], dict[str, int]]:
         elif b'"type":"ServiceLevelReported"' in value:
             event = msgspec.json.decode(value, type=ServiceLevelReported)
             reached[event.model] = max(event.time, reached.get(event.model, event.time))
-    return book(alerts), reached
+    return Book(book(alerts), reached)

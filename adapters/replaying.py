@@ -14,12 +14,15 @@ from typing import NamedTuple
 from aiokafka.structs import TopicPartition
 
 from adapters import response_times
+from adapters.alert_log import recorded
 from adapters.errors import DependencyUnavailable
 from adapters.kafka.log_reader import LogReader, log_reader
 from adapters.kafka.settings import KafkaSettings
 from adapters.loop_state import Progress, progress
 from adapters.recording import USERS_WRITE, Range, Recorded, Recording, Topics
 from adapters.stage import Stage, stage
+from evenhand.alerts.books import Book, Compared
+from evenhand.alerts.books import compare as compare_alerts
 from evenhand.codec import decode
 from evenhand.comparison import Comparison, compare
 from evenhand.envelope import NEVER, float_header
@@ -86,8 +89,8 @@ class Copy:
 
 async def replay(
     recording: Recording, within: Range, at: Setting, say: Callable[[str], None]
-) -> tuple[Copy, Comparison]:
-    """Play a recording again and compare the decisions. Nothing of it is left on the broker."""
+) -> tuple[Copy, Comparison, Compared]:
+    """Play a recording again and compare decisions and alerts. Nothing of it is left on the broker."""
     times = at.folder / "response-times.npz"
     await keep_response_times(recording, times)
     async with stage(
@@ -98,8 +101,11 @@ async def replay(
         say(f"{copy.records:,} records copied; everything is decided again")
         await until_done(on, say)
         async with log_reader(at.kafka) as reader:
-            replayed = await judged(Topics(at.kafka, reader))
-    return copy, compare(await judged(recording), replayed, copy.watermark, copy.controls.values())
+            again = Topics(at.kafka, reader)
+            replayed, alerts = await judged(again), await recorded(again)
+    before = await recorded(recording) if within.start_ms is None else Book([], {})
+    compared = compare(await judged(recording), replayed, copy.watermark, copy.controls.values())
+    return copy, compared, compare_alerts(before, alerts)
 
 
 async def _copy(recording: Recording, within: Range, on: Stage, store: ModelStore) -> Copy:

@@ -28,3 +28,9 @@ def event(rule: AlertRule, model: str, told: Transition, summary: str = "") -> A
         id=told.id, time=told.time_ms, key=told.fingerprint, status=told.status, labels=labels_of(rule, model),
         annotations=annotations, startsAt=iso(told.started_ms), endsAt=ended, fingerprint=told.fingerprint,
     )  # fmt: skip
+
+
+def alert_line(alert: AlertFired | AlertResolved) -> str:
+    """An alert in one line, for people."""
+    said = alert.annotations.get("summary", alert.labels["alertname"])
+    return f"alert {alert.status} ({alert.labels['severity']}): {said}"

@@ -267,7 +267,10 @@ def _backtested(shown: dict[str, Any]) -> str:
     ]
     parts.append(table(["when", "why", "channels", "summary"], pages) if pages else "nobody would have been told")
     if shown["equal"]:
-        parts.append("the same alerts, to the byte")
-    elif shown["difference"] is not None:
-        parts.append(f"the first that differs: {shown['difference']}")
+        parts.append(f"{shown['alerts']} alerts, the same to the byte")
+    else:
+        from evenhand.alerts.payload import alert_line
+
+        other = shown["difference"]
+        parts.append(f"the first that differs: {when(other.time)}  {alert_line(other)}")
     return "\n\n".join(parts)

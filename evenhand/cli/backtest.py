@@ -10,6 +10,7 @@ import msgspec
 
 from evenhand.alerts.backtest import Change, Checked
 from evenhand.alerts.backtest import check as check_rules
+from evenhand.alerts.books import Book, compare
 from evenhand.alerts.configured import Alerts, read_alerts
 from evenhand.events import AlertFired, AlertResolved
 from evenhand.monitoring import Monitoring
@@ -59,23 +60,22 @@ async def run(
     async with recording(log) as source:
         from adapters.alert_log import backtest, recorded
 
-        before, reached = await recorded(source)
+        recorded_ = await recorded(source)
         said = await backtest(source, change)
 
     def within(time_ms: int) -> bool:
         return (start is None or time_ms >= start) and (end is None or time_ms < end)
 
-    ours, theirs = _decoded(said.alerts), _decoded(before)
-    mine = [value for value, event in ours if within(event.time) and event.time <= reached.get(_model(event), -1)]
-    recorded_ = [value for value, event in theirs if within(event.time)]
-    names = sorted({event.labels["alertname"] for _, event in (*ours, *theirs) if within(event.time)})
-    was = Counter(event.labels["alertname"] for _, event in theirs if _fired(event) and within(event.time))
-    is_ = Counter(event.labels["alertname"] for _, event in ours if _fired(event) and within(event.time))
-    different = next((a or b for a, b in _pairs(recorded_, mine) if a != b), None)
+    def fired(values: list[bytes]) -> Counter[str]:
+        events = (msgspec.json.decode(value, type=AlertFired | AlertResolved) for value in values)
+        return Counter(one.labels["alertname"] for one in events if isinstance(one, AlertFired) and within(one.time))
+
+    compared = compare(recorded_, Book(said.alerts, recorded_.reached))
+    was, is_ = fired(recorded_.alerts), fired(said.alerts)
     return {
-        "equal": recorded_ == mine, "difference": None if different is None else different.decode(),
-        "counts": {name: (was[name], is_[name]) for name in names},
-        "pages": [one for one in said.routed if within(one.time)], "recorded": len(recorded_), "alerts": len(mine),
+        "equal": compared.equal, "alerts": compared.alerts, "difference": compared.difference,
+        "counts": {name: (was[name], is_[name]) for name in sorted(was.keys() | is_.keys())},
+        "pages": [one for one in said.routed if within(one.time)],
     }  # fmt: skip
 
 
@@ -112,24 +112,3 @@ async def recording(log: Path | None) -> "AsyncIterator[Recording]":
 
     async with open_log() as (settings, reader):
         yield Topics(settings, reader)
-
-
-Decoded = list[tuple[bytes, AlertFired | AlertResolved]]
-
-
-def _decoded(values: list[bytes]) -> Decoded:
-    decoder = msgspec.json.Decoder(AlertFired | AlertResolved)
-    return [(value, decoder.decode(value)) for value in values]
-
-
-def _fired(event: AlertFired | AlertResolved) -> bool:
-    return isinstance(event, AlertFired)
-
-
-def _model(event: AlertFired | AlertResolved) -> str:
-    return event.labels.get("model", "")
-
-
-def _pairs(one: list[bytes], other: list[bytes]) -> list[tuple[bytes, bytes]]:
-    most = max(len(one), len(other))
-    return list(zip([*one, *[b""] * (most - len(one))], [*other, *[b""] * (most - len(other))], strict=True))

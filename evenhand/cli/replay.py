@@ -121,9 +121,10 @@ async def _replayed(
     with _folder() as folder:
         prefixed = settings.with_prefix(f"{settings.topic_prefix}replay-{folder.name}.")
         setting = Setting(prefixed, folder, home_folder(), workers, child_environment(), checkout)
-        copy, found = await replay(recording, within, setting, note)
+        copy, found, alerts = await replay(recording, within, setting, note)
     return {
-        "equal": found.equal, "compared": found.compared, "recorded": found.recorded_digest,
+        "equal": found.equal and alerts.equal, "alerts": alerts.alerts, "alert_difference": alerts.difference,
+        "compared": found.compared, "recorded": found.recorded_digest,
         "replayed": found.replayed_digest, "difference": found.difference, "beyond": found.beyond,
         "left_out": found.left_out, "unlike": found.unlike, "records": copy.records, "controls": len(copy.controls),
         "watermark": copy.watermark,
@@ -142,6 +143,8 @@ def _folder() -> Iterator[Path]:
 
 
 def _text(shown: dict[str, Any]) -> str:
+    from evenhand.alerts.payload import alert_line
+
     rows = [["recorded", shown["recorded"]], ["replayed", shown["replayed"]]]
     parts = [table(["decision log", "digest"], rows)]
     if shown["difference"] is None:
@@ -153,6 +156,12 @@ def _text(shown: dict[str, Any]) -> str:
         parts.append(
             f"{shown['compared']} decisions were compared; the first that differs:\n"
             + table(["", "decision"], [["recorded", _line(first.recorded)], ["replayed", _line(first.replayed)]])
+        )
+    if shown["alerts"]:
+        other = shown["alert_difference"]
+        parts.append(
+            f"{shown['alerts']} alerts, "
+            + ("the same to the byte" if other is None else f"the first that differs: {alert_line(other)}")
         )
     parts += [
         f"control {each.digest} of {when(each.time)} does not follow from the decision {each.cause}: {each.reason}"
