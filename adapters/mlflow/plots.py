@@ -22,14 +22,14 @@ def curves(history: Mapping[str, Sequence[float]], title: str, *, axis: str = "e
         alt.Chart(alt.Data(values=rows))
         .mark_line(point=True)
         .encode(
-            x=alt.X(f"{axis}:Q", title=axis),
+            x=alt.X(f"{axis}:Q", title=axis, axis=alt.Axis(tickMinStep=1, format="d")),
             y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
             color=alt.Color("metric:N", title=None),
             opacity=alt.condition(picked, alt.value(1.0), alt.value(0.15)),
             tooltip=["metric:N", f"{axis}:Q", "value:Q"],
         )
         .add_params(picked)
-        .properties(title=title, width=720, height=360)
+        .properties(title=title, width="container", height=360)
         .interactive()
     )
     return _html(chart)
@@ -47,7 +47,7 @@ def bars(names: Sequence[str], values: Sequence[float], title: str) -> bytes:
             x=alt.X("importance:Q"), y=alt.Y("feature:N", sort=None, title=None),
             tooltip=["feature:N", "importance:Q"],
         )
-        .properties(title=title, width=560)
+        .properties(title=title, width="container")
     )  # fmt: skip
     return _html(chart)
 

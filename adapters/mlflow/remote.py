@@ -15,6 +15,7 @@ import msgspec
 from adapters.mlflow.spool import Entry, Kind, Spool
 
 RUN_TAG, VERSION_TAG, PARENT_TAG = "evenhand.run", "version", "mlflow.parentRunId"
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # so that the page shows runs, not chats
 # What a second attempt would not change.
 FINAL = {
     "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE",
@@ -154,7 +155,8 @@ class Remote:
         held = self.client.get_experiment_by_name(start.experiment)
         if held is None:
             try:
-                return str(self.client.create_experiment(start.experiment, start.artifact_location))
+                made = self.client.create_experiment(start.experiment, start.artifact_location, KIND)
+                return str(made)
             except MlflowException:  # another made it between
                 held = self.client.get_experiment_by_name(start.experiment)
                 if held is None:
