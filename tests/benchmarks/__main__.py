@@ -1,4 +1,4 @@
-"""`make bench`: the lifecycle beside stock Faust and Quix Streams, a hop beside bare aiokafka, and how both grow."""
+"""`make bench`: the lifecycle beside stock Faust and Quix Streams, a hop beside aiokafka, a look beside gbstats."""
 
 import argparse
 import asyncio
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.kafka.broker import Broker, chosen_kind, start_broker
-from tests.benchmarks import contestants
+from tests.benchmarks import contestants, judge
 from tests.benchmarks.arms import train
 from tests.benchmarks.contestants import Contestant
 from tests.benchmarks.hop import run_hop
@@ -48,6 +48,7 @@ def main() -> int:
     size = QUICK if given.quick else FULL
     size = Size(given.runs or size.runs, given.requests or size.requests, size.records, size.scales, size.deadline_s)
     var = ROOT / "var"
+    print(judge.table(judge.measure()), flush=True)
     if chosen_kind() == "embedded":
         say("KAFKA_HOME is not set: this measures the embedded broker, which keeps everything in memory and is slower")
     broker = start_broker(var / "bench" / "broker")
