@@ -5,6 +5,7 @@ columns, so the order of arrival does not. Outcomes are in the order in which at
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -48,6 +49,7 @@ class Columns(msgspec.Struct, frozen=True, array_like=True):
     data: bytes
 
 
+@lru_cache(65_536)
 def number_of(name: str) -> int:
     """A name as 64 bits, the same everywhere."""
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Iterator
 import msgspec
 import numpy as np
 
-from evenhand.events import PredictionScored
 from evenhand.metrics.missing_labels import MissingLabels
-from evenhand.processors.columns import Rows, number_of
+from evenhand.processors.columns import Rows
 from evenhand.processors.measured import Batch, OpenEpoch
 from evenhand.processors.policies import Policy
 
@@ -41,12 +40,6 @@ class Labels:
             yield DUE_ROW + f"{name}/{epoch}".encode(), msgspec.msgpack.encode((told, ids.tobytes()))
         for key, (_, pairs) in self._matured.items():
             yield key, pairs.tobytes()
-
-    def matured(self, policy: Policy, event: PredictionScored, batch: Batch) -> None:
-        """A prediction has an outcome, late or not."""
-        if event.predicted_time is not None and not policy.is_over:
-            pair = policy.epoch_of(event.predicted_time), number_of(event.request_id)
-            batch.matured[policy.name].append(pair)
 
     def keep(self, batch: Batch) -> dict[bytes, bytes | None]:
         """What a batch said; the rows that changed."""

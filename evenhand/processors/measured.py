@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from evenhand.drift.lowest import Lowest, cluster_hash
+from evenhand.drift.lowest import Lowest
 from evenhand.events import PredictionMade, PredictionScored, SampledRow, VersionMeasured
 from evenhand.metrics import loss
 from evenhand.metrics.gauge import Gauge
@@ -20,7 +20,6 @@ from evenhand.processors.columns import (
     Columns,
     Rows,
     as_sums,
-    number_of,
     pack,
     sample_of,
     sketches_of,
@@ -44,59 +43,59 @@ class Entries(msgspec.Struct, array_like=True):
 class Fresh:
     """What a batch adds to one epoch."""
 
-    def __init__(self, monitoring: Monitoring, place: tuple[str, int, int, int]) -> None:
+    def __init__(self, topic: str, partition: int, offset: int) -> None:
         self.inputs: list[SampledRow] = []
         self.late: list[int] = []
         self.wait_ms = 0
-        self.place, self._cluster_ms = place, monitoring.cluster_s * 1000
-        self._rows: dict[str, list[tuple[Any, ...]]] = {"made": [], "scored": []}
+        self.first = self.last = offset
+        self._topic, self._partition = topic, partition
+        self._made: list[tuple[Any, ...]] = []
+        self._scored: list[tuple[Any, ...]] = []
         self._versions: dict[str, int] = {}
 
     def _version(self, name: str) -> int:
-        return self._versions.setdefault(name, len(self._versions))
+        known = self._versions.get(name)
+        if known is None:
+            known = self._versions[name] = len(self._versions)
+        return known
 
-    def made(self, event: PredictionMade, ms: float | None) -> None:
+    def made(self, event: PredictionMade, request: int, cluster: int, ms: float | None) -> None:
         """A prediction: a row for the version that answered, and for each in shadow."""
-        request, time, served = number_of(event.request_id), event.time, self._version(event.version)
-        cluster = int(_cluster(event.key, time, event.request_id, self._cluster_ms), 16)
-        took = NAN if ms is None else ms
+        time, served, values = event.time, self._version(event.version), event.values
         score = event.confidence[0] if event.confidence else NAN
         if event.intervals:
             low, high = event.intervals[0]
             score = high - low
-        for version, values, error, each_ms, its_score in (
-            (served, event.values, event.error, took, score),
-            *((self._version(one.version), one.values, one.error, NAN, NAN) for one in event.shadows),
-        ):
-            value = values[0] if values else NAN
-            self._rows["made"].append(
-                (request, served, version, error is not None, len(values), each_ms, time, cluster, value, its_score)
-            )
+        value, took = values[0] if values else NAN, NAN if ms is None else ms
+        failed = event.error is not None
+        rows = self._made
+        rows.append((request, served, served, failed, len(values), took, time, cluster, value, score))
+        for one in event.shadows:
+            values = one.values
+            value, version, failed = values[0] if values else NAN, self._version(one.version), one.error is not None
+            rows.append((request, served, version, failed, len(values), NAN, time, cluster, value, NAN))
         self.wait_ms = max(self.wait_ms, event.wait_s * 1000)
 
-    def scored(self, event: PredictionScored) -> None:
+    def scored(self, event: PredictionScored, asked: int, cluster: int) -> None:
         """A prediction with its outcome."""
-        asked = event.time if event.predicted_time is None else event.predicted_time
-        pair, served = int(event.id[:16], 16), self._version(event.version)
-        cluster = int(_cluster(event.key, asked, event.request_id, self._cluster_ms), 16)
+        pair, served, outcome = int(event.id[:16], 16), self._version(event.version), event.outcome
         came = event.time if event.outcome_time is None else event.outcome_time
         low, high = event.interval or (NAN, NAN)
-        sure = NAN if event.confidence is None else event.confidence
-        delay_s = (came - asked) / 1000
-        rows = self._rows["scored"]
-        rows.append((pair, came, served, served, asked, cluster, event.value, event.outcome, delay_s, sure, low, high))
+        sure, delay_s = NAN if event.confidence is None else event.confidence, (came - asked) / 1000
+        rows = self._scored
+        rows.append((pair, came, served, served, asked, cluster, event.value, outcome, delay_s, sure, low, high))
         for one in event.shadows:
             if one.value is not None:
                 version = self._version(one.version)
-                rows.append(
-                    (pair, came, served, version, asked, cluster, one.value, event.outcome, delay_s, NAN, NAN, NAN)
-                )
+                rows.append((pair, came, served, version, asked, cluster, one.value, outcome, delay_s, NAN, NAN, NAN))
 
-    def packed(self) -> bytes:
-        """As a state row."""
+    def entries(self) -> Entries:
+        """All of it."""
         names = list(self._versions)
-        columns = [pack(kind, rows, names) for kind, rows in self._rows.items() if rows]
-        return msgspec.msgpack.encode(Entries(columns, self.inputs, self.late, self.wait_ms, self.place))
+        both = (("made", self._made), ("scored", self._scored))
+        columns = [pack(kind, rows, names) for kind, rows in both if rows]
+        place = self._topic, self._partition, self.first, self.last
+        return Entries(columns, self.inputs, self.late, self.wait_ms, place)
 
 
 class Batch:
@@ -111,14 +110,9 @@ class Batch:
         """Where to put what belongs to an epoch."""
         held = self.fresh.get((policy.name, epoch))
         if held is None:
-            place = self._topic, self._partition, offset, offset
-            held = self.fresh[policy.name, epoch] = Fresh(policy.monitoring, place)
-        held.place = (*held.place[:3], offset)
+            held = self.fresh[policy.name, epoch] = Fresh(self._topic, self._partition, offset)
+        held.last = offset
         return held
-
-
-def _cluster(key: str, time: int, request: str, cluster_ms: int) -> str:
-    return cluster_hash(f"{key}@{time // cluster_ms}" if cluster_ms else request)
 
 
 class OpenEpoch:
@@ -135,17 +129,16 @@ class OpenEpoch:
         self._places: dict[tuple[str, int], list[int]] = {}
         self._unpacked: dict[str, tuple[Rows, list[str]]] = {}
 
-    def cluster(self, key: str, time: int, request: str) -> str:
-        """The hash of the cluster that a request belongs to."""
-        return _cluster(key, time, request, self.monitoring.cluster_s * 1000)
-
     def load(self, key: bytes, value: bytes) -> None:
         """Take a row."""
         self.rows[key] = value
         if key.startswith(GONE_ROW):
             self._gone = np.union1d(self._gone, np.frombuffer(value, np.uint64))
             return
-        entries = msgspec.msgpack.decode(value, type=Entries)
+        self.take(msgspec.msgpack.decode(value, type=Entries))
+
+    def take(self, entries: Entries) -> None:
+        """Take what a row holds."""
         self._columns += entries.columns
         for row in entries.inputs:
             self.inputs.add(row)

@@ -13,7 +13,6 @@ import numpy as np
 
 from evenhand.codec import decoder, encode, stable_id
 from evenhand.envelope import NEVER, cloud_headers, float_header, integer_header
-from evenhand.epochs import delay_ms
 from evenhand.events import (
     ControlChanged,
     EpochMeasured,
@@ -141,41 +140,47 @@ class Measurement(Processor):
     # Entries
 
     def _take(self, record: Record, event: Any, batch: Batch) -> None:
-        source = event.request if type(event) is Assigned else event
-        for policy in self.policies.of_model.get(source.model, ()):
-            if type(event) is PredictionScored:
-                seen_at, late = NEVER, event.delay_ms > policy.monitoring.grace_s * 1000
-                self.labels.matured(policy, event, batch)
-            else:
-                seen_at = integer_header(record, "seen_at", NEVER)
-                late = delay_ms(seen_at, source.time) > policy.monitoring.grace_s * 1000
+        kind = type(event)
+        source = event.request if kind is Assigned else event
+        policies = self.policies.of_model.get(source.model)
+        if not policies:
+            return
+        request = number_of(source.id if kind is Assigned else event.request_id)
+        seen_at = NEVER if kind is PredictionScored else integer_header(record, "seen_at", NEVER)
+        for policy in policies:
+            late = (event.delay_ms if kind is PredictionScored else seen_at - source.time) > policy.grace_ms
+            if kind is PredictionScored and event.predicted_time is not None and not policy.is_over:
+                batch.matured[policy.name].append((event.predicted_time // policy.epoch_ms, request))
             # What is late is counted where it was seen: it may be gone by the time at which its epoch closes.
-            epoch = policy.epoch_of(seen_at if late else source.time)
+            epoch = (seen_at if late else source.time) // policy.epoch_ms
             if epoch < policy.next_epoch or policy.is_over:
                 continue
             if late:
-                if type(event) is PredictionMade:
-                    batch.of(policy, epoch, record.offset).late.append(number_of(event.request_id))
-            elif type(event) is Assigned:
-                self._take_features(policy, epoch, event.request, record, batch)
-            elif type(event) is PredictionMade:
-                batch.of(policy, epoch, record.offset).made(event, float_header(record, "response_time_ms"))
+                if kind is PredictionMade:
+                    batch.of(policy, epoch, record.offset).late.append(request)
+            elif kind is Assigned:
+                self._take_features(policy, epoch, event.request, request, record.offset, batch)
+            elif kind is PredictionMade:
+                cluster = policy.cluster(event.key, event.time, request)
+                fresh = batch.of(policy, epoch, record.offset)
+                fresh.made(event, request, cluster, float_header(record, "response_time_ms"))
             else:
-                batch.of(policy, epoch, record.offset).scored(event)
+                asked = event.time if event.predicted_time is None else event.predicted_time
+                batch.of(policy, epoch, record.offset).scored(event, asked, policy.cluster(event.key, asked, request))
 
-    def _take_features(self, policy: Policy, epoch: int, request: Asked, record: Record, batch: Batch) -> None:
+    def _take_features(self, policy: Policy, epoch: int, asked: Asked, request: int, offset: int, batch: Batch) -> None:
         drift = policy.monitoring.drift
         if drift is None or "inputs" not in drift.watched or not drift.features:
             return
         held = self._epoch(policy, epoch)
-        cluster = held.cluster(request.key, request.time, request.id)
-        if not held.inputs.wants(cluster, request.time):
+        cluster = f"{policy.cluster(asked.key, asked.time, request):016x}"
+        if not held.inputs.wants(cluster, asked.time):
             return
-        values = features_of(request.features, drift)
+        values = features_of(asked.features, drift)
         if values is not None:
-            row = SampledRow(cluster, request.time, values)
+            row = SampledRow(cluster, asked.time, values)
             if held.inputs.add(row):
-                batch.of(policy, epoch, record.offset).inputs.append(row)
+                batch.of(policy, epoch, offset).inputs.append(row)
 
     def _epoch(self, policy: Policy, epoch: int) -> OpenEpoch:
         held = self.open.get((policy.name, epoch))
@@ -187,8 +192,9 @@ class Measurement(Processor):
         for (name, epoch), fresh in batch.fresh.items():
             key = f"e/{name}/{epoch}/{self._row}".encode()
             self._row += 1
-            output.rows[key] = value = fresh.packed()
-            self._epoch(self.policies.by_name[name], epoch).load(key, value)
+            held, entries = self._epoch(self.policies.by_name[name], epoch), fresh.entries()
+            output.rows[key] = held.rows[key] = msgspec.msgpack.encode(entries)
+            held.take(entries)
         output.rows.update(self.labels.keep(batch))
 
     # Epochs
@@ -208,7 +214,7 @@ class Measurement(Processor):
             output.rows[NEXT_ROW + policy.name.encode()] = b"%d" % policy.next_epoch
             if policy.is_over:
                 self._forget(policy, output)
-        for event in self.readings.close(watermark, self.partition, output.rows):
+        for event in self.readings.close(watermark, self.partition, self.policies, output.rows):
             self._send(event, [], output)
 
     def _next_with_data(self, policy: Policy, last: int) -> int | None:
@@ -246,7 +252,8 @@ class Measurement(Processor):
             id=stable_id("measured", policy.name, self.partition, first, last),
             time=(last + 1) * monitoring.epoch_s * 1000, key=policy.model, model=policy.model, subject=policy.name,
             partition=self.partition, first_epoch=first, last_epoch=last, epoch_s=monitoring.epoch_s,
-            champion=champion, monitoring=monitoring, inputs=inputs, versions=versions, late=late, digest=digest,
+            champion=champion, monitoring=msgspec.structs.replace(monitoring, host=None), inputs=inputs,
+            versions=versions, late=late, digest=digest,
         )  # fmt: skip
         self._send(event, places, output)
 

@@ -12,28 +12,35 @@ import msgspec
 from evenhand.codec import encode
 from evenhand.epochs import first_epoch_after, last_closed_epoch
 from evenhand.events import ControlChanged
-from evenhand.monitoring import Monitoring
+from evenhand.monitoring import HostRules, Monitoring
+from evenhand.processors.columns import number_of
 from evenhand.processors.subjects import CONTROL_ROW, NEXT_ROW, Heard
 
 
 class Policy:
     """One policy of one model: the controls that have it, in order, and the next epoch to close."""
 
-    __slots__ = ("heard", "model", "monitoring", "name", "next_epoch", "until_ms")
+    __slots__ = ("cluster_ms", "epoch_ms", "grace_ms", "heard", "model", "monitoring", "name", "next_epoch", "until_ms")
 
     def __init__(self, name: str, model: str, monitoring: Monitoring, next_epoch: int) -> None:
         self.name, self.model, self.monitoring, self.next_epoch = name, model, monitoring, next_epoch
+        self.epoch_ms, self.grace_ms = monitoring.epoch_s * 1000, monitoring.grace_s * 1000
+        self.cluster_ms = monitoring.cluster_s * 1000
         self.heard: list[Heard] = []
         self.until_ms: int | None = None
 
     def epoch_of(self, time_ms: int) -> int:
         """The epoch of an event time."""
-        return time_ms // (self.monitoring.epoch_s * 1000)
+        return time_ms // self.epoch_ms
 
     def last_closed(self, watermark: int) -> int:
         """The last epoch that may be closed at a watermark."""
         reached = watermark if self.until_ms is None else min(watermark, self.until_ms)
         return last_closed_epoch(reached, self.monitoring.epoch_s, self.monitoring.grace_s)
+
+    def cluster(self, key: str, time: int, request: int) -> int:
+        """The cluster of a request: a hash; its own where each request is one."""
+        return number_of(f"{key}@{time // self.cluster_ms}") if self.cluster_ms else request
 
     @property
     def is_over(self) -> bool:
@@ -76,6 +83,21 @@ class Policies:
             yield CONTROL_ROW + heard.control.id.encode(), encode(heard)
         for name, policy in self.by_name.items():
             yield NEXT_ROW + name.encode(), b"%d" % policy.next_epoch
+
+    def of_host(self, epoch: int) -> Monitoring:
+        """How the machine is watched in one of its epochs: as the newest control before it says, of any model."""
+        monitoring = Monitoring()
+        start, epoch_ms = epoch * monitoring.epoch_s * 1000, monitoring.epoch_s * 1000
+        closes = start + epoch_ms + monitoring.grace_s * 1000
+        newest: tuple[tuple[int, str], HostRules] | None = None
+        for heard in self._heard.values():
+            rules = heard.control.served.monitoring and heard.control.served.monitoring.host
+            age = heard.control.time, heard.control.id
+            if rules and age[0] <= start and heard.seen_at < closes and (newest is None or age > newest[0]):
+                newest = age, rules
+        if newest is None:
+            return monitoring
+        return msgspec.structs.replace(monitoring, objectives=newest[1].objectives, alerts=newest[1].alerts)
 
     def hear(self, control: ControlChanged, seen_at: int) -> dict[bytes, bytes | None]:
         """Take a copy of a control; the rows that changed."""

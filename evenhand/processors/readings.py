@@ -103,7 +103,9 @@ class Readings:
         rows.update(dict.fromkeys(self._rows.pop((name, epoch), ())))
         return {each: Gauge().add(np.array(values)) for each, values in sorted(by_name.items())}
 
-    def close(self, watermark: int, partition: int, rows: dict[bytes, bytes | None]) -> Iterator[EpochMeasured]:
+    def close(
+        self, watermark: int, partition: int, policies: Policies, rows: dict[bytes, bytes | None]
+    ) -> Iterator[EpochMeasured]:
         """Reports of the readings that are of no model."""
         for name, policy in self.alone.items():
             last, monitoring = policy.last_closed(watermark), policy.monitoring
@@ -115,7 +117,7 @@ class Readings:
                     id=stable_id("measured", name, partition, epoch, epoch),
                     time=(epoch + 1) * monitoring.epoch_s * 1000, key=name, model=name, subject=name,
                     partition=partition, first_epoch=epoch, last_epoch=epoch, epoch_s=monitoring.epoch_s, champion="-",
-                    monitoring=monitoring, versions={"": VersionMeasured(sketches=sums)}, is_alone=True,
+                    monitoring=policies.of_host(epoch), versions={"": VersionMeasured(sketches=sums)}, is_alone=True,
                 )  # fmt: skip
             policy.next_epoch = last + 1
             rows[ALONE_ROW + name.encode()] = b"%d" % policy.next_epoch
