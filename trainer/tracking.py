@@ -1,7 +1,8 @@
 """A training run as MLflow shows it: a run within which every model has one, each with what it was, did and became."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
@@ -72,10 +73,16 @@ class Tracked(Progress):
             run.metrics(numbers)
             run.tags({"verdict": trained.verdict, "version": trained.version or "none"})
 
-    def end(self) -> None:
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         """End the runs of all models that have one."""
         for run in self._children.values():
-            run.end()
+            run.__exit__(kind, error, traceback)
 
     def _of(self, model: str) -> Run:
         if model not in self._children:

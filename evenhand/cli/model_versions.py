@@ -11,6 +11,7 @@ import typer
 from evenhand.cli.output import Json, note, result, table, when
 
 if TYPE_CHECKING:
+    from models.candles import Candles
     from models.card import Card
     from models.store import ModelStore
 
@@ -79,17 +80,21 @@ def lineage(
     result(told, json, lambda: table(["what", ""], [[field, _words(value)] for field, value in told.items()]))
 
 
-def reproduce(version: Version, data: Data = None, json: Json = False) -> None:
+def reproduce(
+    version: Version,
+    data: Data = None,
+    key: Annotated[str | None, typer.Option(help="Series of the topic that it was learned from")] = None,
+    json: Json = False,
+) -> None:
     """Learn a version again from the same candles, and compare: LightGBM to the byte, nets within a tolerance."""
     from evenhand.cli.exits import FAILED
-    from models.candle_files import read_candles
     from models.lineage import reproduce as learn_again
 
     name, number = _named(version)
     store = _store()
-    file = _data(data, name)
-    note(f"learning {name} {number} again from {file}")
-    found = learn_again(store, name, number, read_candles(file), _declared(name))
+    candles = _learned_from(store.describe(name, number), data, key)
+    note(f"learning {name} {number} again from {len(candles)} candles")
+    found = learn_again(store, name, number, candles, _declared(name))
     rows: list[list[object]] = [
         ["verdict", found.verdict], ["largest difference of a forecast", f"{found.largest_difference:.3g} sd"],
         ["tolerance", f"{found.tolerance:g} sd"], ["same code", found.same_code],
@@ -99,6 +104,23 @@ def reproduce(version: Version, data: Data = None, json: Json = False) -> None:
     result(found, json, lambda: table(["what", ""], rows))
     if found.verdict == "differs":
         raise typer.Exit(FAILED)
+
+
+def _learned_from(card: "Card", data: Path | None, key: str | None) -> "Candles":
+    """The candles of a file, or those of the records that a version was learned from."""
+    from models.candle_files import read_candles
+
+    sources = card.description.origin.sources
+    if data is not None or not sources:
+        return read_candles(_data(data, card.model))
+    from evenhand.client.connection import kafka_settings
+    from trainer.history import read_history
+    from trainer.progress import Told
+    from trainer.settings import TrainingSettings
+
+    ranges = ",".join(f"{one.partition}:{one.first}-{one.last + 1}" for one in sources)
+    asked = TrainingSettings(models=(), topic=sources[0].topic, offsets=ranges, key=key)
+    return read_history(asked, Told(note), kafka_settings()).candles
 
 
 def _store() -> "ModelStore":

@@ -80,11 +80,10 @@ def _run(
             return run(settings, declared, saved, kept, told, kafka)
         from trainer.tracking import Tracked
 
-        with tracked.start_run(f"train {settings.name}", tags={"model": settings.name}) as within:
-            listener = Tracked(told, within, settings, store)
-            try:
-                report = run(settings, declared, saved, kept, listener, kafka)
-                listener.report(report)
-            finally:
-                listener.end()
+        with (
+            tracked.start_run(f"train {settings.name}", tags={"model": settings.name}) as within,
+            Tracked(told, within, settings, store) as listener,
+        ):
+            report = run(settings, declared, saved, kept, listener, kafka)
+            listener.report(report)
             return report
