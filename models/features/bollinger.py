@@ -7,11 +7,12 @@ import numpy as np
 from msgspec import Meta
 
 from models.candles import Candle, Candles
-from models.features.base import NAN, Feature, FloatArray
+from models.features.base import NAN, FloatArray
+from models.features.last import OfTheLast
 from models.features.windows import Window, rolling_deviation, rolling_mean
 
 
-class BollingerBands(Feature[Window], frozen=True, forbid_unknown_fields=True):
+class BollingerBands(OfTheLast[Window], frozen=True, forbid_unknown_fields=True):
     """One line of the bands.
 
     `lower` and `upper` are prices; `width` is (upper - lower) / middle; `percent` is where the close stands between
@@ -26,10 +27,6 @@ class BollingerBands(Feature[Window], frozen=True, forbid_unknown_fields=True):
     @property
     def name(self) -> str:
         return f"bollinger_{self.candles}_{self.deviations:g}_{self.line}"
-
-    @property
-    def warm_up(self) -> int:
-        return self.candles - 1
 
     def start(self) -> Window:
         return Window(self.candles)

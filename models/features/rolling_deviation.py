@@ -1,37 +1,11 @@
 """Rolling deviation: how many sample standard deviations the close lies above the mean of the last closes. No unit."""
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from msgspec import Meta
-
-from models.candles import Candle, Candles
-from models.features.base import NAN, Feature, FloatArray
-from models.features.windows import Window, sample_deviation, z_scores
+from models.features.last import Deviation
 
 
-class RollingDeviation(Feature[Window], frozen=True, forbid_unknown_fields=True):
+class RollingDeviation(Deviation, frozen=True, forbid_unknown_fields=True):
     """The z-score of the close among the last `candles` closes; 0 where nothing moves."""
 
     kind: ClassVar[str] = "rolling_deviation"
-    candles: Annotated[int, Meta(ge=2, le=10_000)] = 24
-
-    @property
-    def name(self) -> str:
-        return f"rolling_deviation_{self.candles}"
-
-    @property
-    def warm_up(self) -> int:
-        return self.candles - 1
-
-    def start(self) -> Window:
-        return Window(self.candles)
-
-    def step(self, state: Window, candle: Candle) -> float:
-        state.push(candle.close)
-        if not state.full:
-            return NAN
-        deviation = sample_deviation(state.moments)
-        return (candle.close - state.moments[1]) / deviation if deviation > 0 else 0.0
-
-    def batch(self, candles: Candles) -> FloatArray:
-        return z_scores(candles.close, self.candles)

@@ -148,7 +148,10 @@ def shifted_windows(values: FloatArray, size: int) -> FloatArray:
 
 def z_scores(values: FloatArray, size: int) -> FloatArray:
     """How many sample deviations each value lies above the mean of the last `size`; 0 where they are all the same."""
-    deviation = rolling_deviation(values, size)
-    flat = deviation == 0
-    scores: FloatArray = np.where(flat, 0.0, (values - rolling_mean(values, size)) / np.where(flat, 1.0, deviation))
+    scores = np.full(len(values), NAN)
+    if len(values) >= size:
+        windows = shifted_windows(values, size)
+        deviation = windows.std(axis=1, ddof=1)
+        flat = deviation == 0
+        scores[size - 1 :] = np.where(flat, 0.0, -windows.mean(axis=1) / np.where(flat, 1.0, deviation))
     return scores
