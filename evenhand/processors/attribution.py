@@ -19,9 +19,11 @@ from evenhand.processors.in_band import InBand, passed_on
 from evenhand.processors.index import Index
 from evenhand.processors.pairs import (
     SOURCE,
+    Known,
     Outcome,
     Placed,
     Prediction,
+    in_order,
     is_late,
     is_preferred,
     outcome_of,
@@ -37,7 +39,6 @@ from evenhand.processors.slabs import DEAD, MATURED, PENDING, Entry, Slabs
 from evenhand.topics import METRICS, OBSERVATIONS, OUTCOMES, PREDICTIONS, SCORED
 
 WAIT_ROW = b"longest_wait_ms"
-Known = dict[str, list[Placed]]  # by address; while no outcome comes, each is looked up once
 
 
 class Attribution(Processor):
@@ -114,10 +115,8 @@ class Attribution(Processor):
         self._take(topic, run, self.in_band.watermark.value, rows)
         if rows:
             output.sends[SCORED, self.partition] = rows
-        output.rows.update(self.in_band.changed_rows())
-        output.rows.update(self.predictions.changed_rows())
-        output.rows.update(self.outcomes.changed_rows())
-        output.rows.update(self.reported.slabs.changed_rows())
+        for of in (self.in_band, self.predictions, self.outcomes, self.reported.slabs):
+            output.rows.update(of.changed_rows())
         if msgspec.structs.astuple(self.counts) != before:
             output.rows[COUNTS_ROW] = msgspec.json.encode(self.counts)
         return output
@@ -154,7 +153,7 @@ class Attribution(Processor):
                 self.counts.errors += 1
         predictions = list(fresh.values())
         addresses = self.predictions.add(Entry(p.time + p.wait_ms, max(1, len(p.values)), pack(p)) for p in predictions)
-        known: Known = {}
+        known = Known(self._outcomes_at)
         for prediction, address in zip(predictions, addresses, strict=True):
             self._index_prediction(prediction, address)
             self.reported.answer(prediction, rows)
@@ -187,7 +186,7 @@ class Attribution(Processor):
         if set(self.predictions.flags(address)) == {MATURED}:
             self.counts.matured -= 1
         for step in range(len(prediction.values)):
-            winner = self._winner(prediction, step, {})
+            winner = self._winner(prediction, step, Known(self._outcomes_at))
             if winner is not None and is_late(prediction, winner[1]):
                 self.counts.late -= 1
         for step in range(max(1, len(prediction.values))):
@@ -219,8 +218,8 @@ class Attribution(Processor):
         return False
 
     def _take_outcome(self, outcome: Outcome, place: int, rows: list[Row]) -> None:
-        rivals, answered = self._outcomes_at(outcome.address), self._answered_by(outcome)
-        known: Known = {outcome.address: rivals}
+        known, answered = Known(self._outcomes_at), self._answered_by(outcome)
+        rivals = known[outcome.address]
         before = [self._winner(prediction, step, known) for _, step, prediction in answered]
         copy = next(((at, other) for at, other in rivals if other.id == outcome.id), None)
         if copy is not None:
@@ -234,7 +233,7 @@ class Attribution(Processor):
             self.counts.outcomes += 1
             self.counts.conflicting += bool(rivals)
         self.by_address.add(outcome.address, place)
-        known = {outcome.address: self._outcomes_at(outcome.address)}
+        known[outcome.address] = sorted([(place, outcome), *(o for o in rivals if o is not copy)], key=in_order)
         for (slot, step, prediction), old in zip(answered, before, strict=True):
             winner = self._winner(prediction, step, known)
             if winner is None or winner[1].id != outcome.id:
@@ -264,17 +263,17 @@ class Attribution(Processor):
 
     def _outcomes_at(self, address: str) -> list[Placed]:
         """What answers an address, in the order of preference among what is not late."""
-        found = [(place, unpack_outcome(self.outcomes.data(place))) for place in self.by_address.find(address)]
-        return sorted([pair for pair in found if pair[1].address == address], key=lambda p: (p[1].time, p[1].id))
+        places = self.by_address.find(address)
+        if not places:
+            return []
+        found = [(place, unpack_outcome(self.outcomes.data(place))) for place in places]
+        return sorted([pair for pair in found if pair[1].address == address], key=in_order)
 
     def _winner(self, prediction: Prediction, step: int, known: Known) -> Placed | None:
         """The outcome that counts for a step (from 0) of a prediction, of those that are known now."""
         targets = prediction.target_times[step : step + 1]
-        addresses = [f"{prediction.request_id}\x1f{step + 1}", *(f"{prediction.key}\x1e{at}" for at in targets)]
-        for address in addresses:
-            if address not in known:
-                known[address] = self._outcomes_at(address)
-        return preferred(prediction, [known[address] for address in addresses])
+        answers = [known[f"{prediction.key}\x1e{at}"] for at in targets]
+        return preferred(prediction, [known[f"{prediction.request_id}\x1f{step + 1}"], *answers])
 
     def _score(self, prediction: Prediction, address: int, step: int, winner: Placed, rows: list[Row]) -> None:
         place, outcome = winner

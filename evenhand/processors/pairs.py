@@ -1,6 +1,6 @@
 """What attribution keeps of a prediction and of an outcome, and which pairs of them count."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -97,6 +97,23 @@ def pair_delay_ms(prediction: Prediction, outcome: Outcome) -> int:
 def is_late(prediction: Prediction, outcome: Outcome) -> bool:
     """Whether a pair stands further behind the ticks than its model's grace: it is scored, and no evidence."""
     return pair_delay_ms(prediction, outcome) > prediction.grace_ms
+
+
+class Known(dict[str, list[Placed]]):
+    """What answers each address, in order, looked up once: it holds for as long as no outcome comes."""
+
+    def __init__(self, look_up: Callable[[str], list[Placed]]) -> None:
+        super().__init__()
+        self._look_up = look_up
+
+    def __missing__(self, address: str) -> list[Placed]:
+        found = self[address] = self._look_up(address)
+        return found
+
+
+def in_order(placed: Placed) -> tuple[int, str]:
+    """The order of preference among outcomes that are not late."""
+    return placed[1].time, placed[1].id
 
 
 def preferred(prediction: Prediction, found: Iterable[Iterable[Placed]]) -> Placed | None:
