@@ -217,3 +217,24 @@ def test_state_rows_are_the_state() -> None:
             sent += output.sends.values()
         assert sent
         assert encode(whole.watching[next(iter(whole.watching))].state())
+
+
+def test_concept_drift_without_input_drift_is_told_of_the_losses_and_the_estimate_is_not_believed() -> None:
+    told: list[tuple[float, str, Event]] = []
+    r = random.Random(9)
+    for i in range(3000):
+        time = START + i * 150
+        x, is_changed = r.gauss(0, 1), i >= 1500
+        request = PredictionRequested(id=f"r{i}", time=time, key=f"k{i % 40}", model="line", features=[x])
+        value = -x if is_changed else x + r.gauss(0, 0.1)
+        outcome = OutcomeObserved(id=f"o{i}", time=time + 500, key=f"k{i % 40}", value=value, request_id=f"r{i}")
+        told += [(time + 1.0, REQUESTS, request), (time + 501.0, OUTCOMES, outcome)]
+    quiet = msgspec.structs.replace(
+        RULE, false_alarms_per_100k=1, watched=("inputs", "predictions", "losses", "expected_loss"), reference_size=500
+    )
+    began = [
+        each for each in signals(play(write(told, monitored(quiet), 9, until_s=500))) if isinstance(each, DriftDetected)
+    ]
+    assert {each.kind for each in began} == {"losses", "estimate"}, "neither inputs nor predictions have moved"
+    changed = START + 1500 * 150
+    assert all(changed < each.time <= changed + 2000 * 150 for each in began), "within 2,000 matured outcomes"
