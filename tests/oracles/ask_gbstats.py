@@ -1,7 +1,7 @@
 """What gbstats 0.8.0 says of the samples, as JSON. Runs in an environment of its own: its pins are old."""
 
 # mypy: ignore-errors
-# ruff: noqa: ANN001, B905 - of another environment, whose packages are not here
+# ruff: noqa: ANN001, ANN201, B905 - it runs in an environment of its own, whose packages have no types
 
 import json
 

@@ -1,4 +1,4 @@
-"""gbstats and ville, where their models are ours: `tests/oracles/make.py` asked them, its JSON files are the answers."""
+"""gbstats and ville, where their models are ours; `tests/oracles/make.py` asked them."""
 
 import json
 import math
