@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from evenhand.cli import model_history, model_sync, model_versions
+from evenhand.cli import model_history, model_sync, model_update, model_versions
 from evenhand.cli.output import Json, note, result, table, when
 
 group = typer.Typer(
@@ -15,7 +15,7 @@ group = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
-    for part in (model_history, model_versions, model_sync):
+    for part in (model_history, model_versions, model_sync, model_update):
         part.register(group)
     app.add_typer(group)
 

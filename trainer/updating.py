@@ -1,0 +1,125 @@
+"""Goes on with a version from what has matured in the log since, and saves what came of it as the next version."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+from aiokafka.structs import TopicPartition
+
+from evenhand.codec import decoder
+from evenhand.errors import EvenhandError
+from evenhand.events import ControlChanged, PredictionRequested, PredictionScored, Ticked
+from evenhand.topics import REQUESTS, SCORED
+from evenhand.training.matured import Asked, matured
+from evenhand.training.versioning import parse
+from models.card import Card, Description, Lineage, Source
+from models.store import ModelStore
+
+
+class Stored(Protocol):
+    """A record of the log."""
+
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+class Reader(Protocol):
+    """Who reads the log; `adapters.kafka.log_reader` has one."""
+
+    async def places(self, *topics: str) -> list[TopicPartition]: ...
+    async def beginnings(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]: ...
+    async def ends(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]: ...
+    def read(
+        self, start: Mapping[TopicPartition, int], end: Mapping[TopicPartition, int] | None = None
+    ) -> AsyncIterator[Stored]: ...
+
+
+class Updated(msgspec.Struct, frozen=True):
+    """The version that was saved, what it goes on from, and how many rows and outcomes it has learned from."""
+
+    model: str
+    follows: str
+    version: str
+    rows: int
+    outcomes: int
+    sources: tuple[Source, ...]
+
+
+async def update(reader: Reader, store: ModelStore, name: str, version: str) -> Updated:
+    """Learn from what was scored after the offsets that the version names. The same log gives the same bytes."""
+    model, card = store.load(name, version), store.describe(name, version)
+    seen = {one.partition: (one.first, one.last) for one in card.description.origin.sources if one.topic == SCORED}
+    scored, sources = await _scored(reader, name, seen)
+    requests = await _requests(reader, name)
+    signature = model.signature
+    asked = Asked(signature.features, signature.max_horizon, signature.horizon_s * 1000, signature.aligned)
+    table = matured(requests, scored, asked)
+    if not table.outcomes:
+        raise EvenhandError(f"nothing has matured for {name} since {version}: wait for outcomes")
+    newer = model.updated(table.rows, table.targets)
+    next_version = _next(store, name)
+    example = np.array([card.description.origin.example or table.rows[-1].tolist()])
+    answer = tuple(newer.forecast(example, signature.max_horizon)[0].tolist())
+    about = _description(card, version, table.outcomes, sources)
+    lineage = msgspec.structs.replace(about.origin, example=tuple(example[0].tolist()), answer=answer)
+    store.save(name, next_version, newer, msgspec.structs.replace(about, lineage=lineage))
+    return Updated(name, version, next_version, len(table.rows), table.outcomes, sources)
+
+
+class _Read(NamedTuple):
+    events: list[PredictionScored]
+    sources: tuple[Source, ...]
+
+
+async def _scored(reader: Reader, name: str, seen: Mapping[int, tuple[int, int]]) -> _Read:
+    places = await reader.places(SCORED)
+    begins, ends = await reader.beginnings(places), await reader.ends(places)
+    start = {place: max(begins[place], seen.get(place.partition, (0, -1))[1] + 1) for place in places}
+    read = decoder(PredictionScored, Ticked, ControlChanged).decode
+    events: dict[str, PredictionScored] = {}
+    spread = dict(seen)
+    async for record in reader.read(start, ends):
+        first, _ = spread.get(record.partition, (record.offset, 0))
+        spread[record.partition] = (first, record.offset)
+        event = read(record.value or b"")
+        if type(event) is PredictionScored and event.model == name:
+            events.setdefault(event.id, event)
+    sources = tuple(Source(SCORED, partition, *span) for partition, span in sorted(spread.items()))
+    return _Read(list(events.values()), sources)
+
+
+async def _requests(reader: Reader, name: str) -> dict[str, PredictionRequested]:
+    places = await reader.places(REQUESTS)
+    found: dict[str, PredictionRequested] = {}
+    read: Callable[[bytes], object] = decoder(PredictionRequested, Ticked, ControlChanged).decode
+    async for record in reader.read(await reader.beginnings(places), await reader.ends(places)):
+        try:
+            event = read(record.value or b"")
+        except (msgspec.DecodeError, ValueError):
+            continue  # it has become a dead letter
+        if type(event) is PredictionRequested and event.model == name:
+            found.setdefault(event.id, event)
+    return found
+
+
+def _next(store: ModelStore, name: str) -> str:
+    """The patch after the last released version: it answers the same questions, and has seen more."""
+    major, minor, patch = parse([one for one in store.versions(name) if "-" not in one][-1])
+    return f"{major}.{minor}.{patch + 1}"
+
+
+def _description(card: Card, version: str, outcomes: int, sources: tuple[Source, ...]) -> Description:
+    origin = card.description.origin
+    others = tuple(source for source in origin.sources if source.topic != SCORED)
+    lineage = Lineage(
+        features=origin.features, sources=tuple(sorted((*others, *sources))), follows=version, change="patch",
+        reasons=(f"goes on from {outcomes} outcomes",),
+    )  # fmt: skip
+    return msgspec.structs.replace(
+        card.description, summary=f"{version}, and {outcomes} outcomes that have matured since", lineage=lineage
+    )
