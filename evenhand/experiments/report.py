@@ -1,5 +1,6 @@
 """What is known of an experiment, worked out again from its evidence by the functions that judged it."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -7,10 +8,11 @@ import msgspec
 
 from evenhand.events import DecisionMade, EvidenceReported, Phase, VariantEvidence, VariantPosterior
 from evenhand.experiments.comparison import compare
-from evenhand.experiments.decision import TERMINAL, decide
+from evenhand.experiments.decision import TERMINAL, Verdict, decide
 from evenhand.experiments.evidence import merge_phases, merge_variants
 from evenhand.experiments.experiment import Experiment
 from evenhand.experiments.guardrail import Watched
+from evenhand.experiments.past import prior_of
 from evenhand.experiments.plan import Progress, progress
 from evenhand.experiments.srm import mismatch
 from evenhand.experiments.standing import Standing, absorb
@@ -89,51 +91,91 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return self.experiment.rule.confidence_level
 
 
+class Played(NamedTuple):
+    """A trial judged again: what it was, how it stands, what was said of each epoch and who served in it."""
+
+    experiment: Experiment
+    standing: Standing
+    verdicts: dict[int, Verdict]
+    exposures: list[Exposed]
+
+
+Epochs = dict[str, dict[int, dict[int, EvidenceReported]]]  # by subject, last epoch and partition
+
+
 def report(name: str, reported: Iterable[EvidenceReported], decided: Iterable[Decided]) -> Report | None:
     """What `evidence.v1` and `decisions.v1` say of an experiment, repeats and others among them; None if nothing.
 
-    Epochs are judged again one after the other, up to the last one that was decided, or that ended it.
+    Epochs are judged again one after the other, up to the last one that was decided, or that ended it. A prior that
+    past experiments of the model have earned needs their evidence, too.
     """
     first: dict[str, Decided] = {}
     for each in decided:
         if each.decision.subject == name:
             first.setdefault(each.decision.id, each)
     decisions = sorted(first.values(), key=lambda each: (each.decision.epochs, each.decision.id))
-    epochs: dict[int, dict[int, EvidenceReported]] = {}
+    epochs: Epochs = {}
     for event in reported:
-        if event.subject == name and event.variants:
-            epochs.setdefault(event.last_epoch, {}).setdefault(event.partition, event)
-    if not decisions or not epochs:
+        if event.variants:
+            of = epochs.setdefault(event.subject, {})
+            of.setdefault(event.last_epoch, {}).setdefault(event.partition, event)
+    if not decisions or name not in epochs:
         return None
     last = decisions[-1]
     until = last.decision.epochs[1]
-    trial = next(iter(epochs[min(epochs)].values()))
-    experiment, standing, exposures = trial.experiment, Standing(), list[Exposed]()
+    played = _played(name, epochs, until)
+    experiment, standing = played.experiment, played.standing
     made = {each.decision.epochs[1]: each.decision for each in decisions if each.decision.action != "no_data"}
-    agrees = set(made) == {epoch for epoch in epochs if epoch <= until}
-    for epoch in sorted(epoch for epoch in epochs if epoch <= until):
-        variants, phases = _merged(epochs[epoch])
-        verdict = decide(experiment, absorb(experiment, standing, epoch, variants, phases))
-        standing = verdict.standing
-        known = made.get(epoch)
-        agrees = agrees and known is not None and (known.action, known.reasons) == (verdict.action, verdict.reasons)
-        exposures.append(
-            Exposed(
-                end_ms=(epoch + 1) * experiment.epoch_s * 1000,
-                served={each: evidence.served for each, evidence in variants.items()},
-            )
-        )
     final = next((each for each in reversed(decisions) if each.decision.action in TERMINAL), last)
     looked = next((each for each in reversed(decisions) if each.decision.action != "no_data"), last)
     return Report(
         name=name, model=last.decision.model, state=_state(experiment, standing, final.decision, last.decision),
-        variant=final.decision.variant, reasons=final.decision.reasons, agrees=agrees, began_ms=standing.began_ms,
-        reached_ms=standing.reached_ms, looks=len(exposures), experiment=experiment,
-        arms=_arms(experiment, standing), challengers=_challengers(experiment, standing),
+        variant=final.decision.variant, reasons=final.decision.reasons, agrees=_agree(made, played.verdicts),
+        began_ms=standing.began_ms, reached_ms=standing.reached_ms, looks=len(played.exposures),
+        experiment=experiment, arms=_arms(experiment, standing), challengers=_challengers(experiment, standing),
         mismatch=standing.frozen or mismatch(standing.phases.values()), phases=tuple(standing.phases.values()),
-        exposures=tuple(exposures), evidence=tuple(looked.places),
+        exposures=tuple(played.exposures), evidence=tuple(looked.places),
         configuration_digest=last.decision.configuration_digest, evidence_digest=looked.decision.evidence_digest,
     )  # fmt: skip
+
+
+def _agree(made: dict[int, DecisionMade], verdicts: dict[int, Verdict]) -> bool:
+    return made.keys() == verdicts.keys() and all(
+        (made[epoch].action, made[epoch].reasons) == (verdict.action, verdict.reasons)
+        for epoch, verdict in verdicts.items()
+    )
+
+
+def _played(name: str, epochs: Epochs, until: int | None = None) -> Played:
+    """Judge a subject's epochs again, as the posterior agent does."""
+    own = epochs[name]
+    trial = next(iter(own[min(own)].values()))
+    experiment, standing = trial.experiment, Standing()
+    if experiment.rule.prior == "past_experiments":
+        start_ms = min(own) * experiment.epoch_s * 1000
+        earlier = [
+            each for each in sorted(epochs) if each != name and _start(epochs[each], trial.model) < start_ms
+        ]  # fmt: skip
+        past = [_played(each, epochs) for each in earlier]
+        past = [each for each in past if 0 < each.standing.reached_ms <= start_ms]
+        standing = Standing(prior_sd=prior_of([(each.experiment, each.standing) for each in past]))
+    verdicts: dict[int, Verdict] = {}
+    exposures: list[Exposed] = []
+    for epoch in sorted(epoch for epoch in own if until is None or epoch <= until):
+        variants, phases = _merged(own[epoch])
+        verdict = verdicts[epoch] = decide(experiment, absorb(experiment, standing, epoch, variants, phases))
+        standing = verdict.standing
+        served = {each: evidence.served for each, evidence in variants.items()}
+        exposures.append(Exposed(end_ms=(epoch + 1) * experiment.epoch_s * 1000, served=served))
+        if verdict.action == "promote" or set(standing.stopped) >= set(experiment.challengers):
+            break
+    return Played(experiment, standing, verdicts, exposures)
+
+
+def _start(own: dict[int, dict[int, EvidenceReported]], model: str) -> float:
+    """When a subject's first evidence began; never, of another model."""
+    first = next(iter(own[min(own)].values()))
+    return first.last_epoch * first.epoch_s * 1000.0 if first.model == model else math.inf
 
 
 def unseen(experiment: Experiment) -> Report:

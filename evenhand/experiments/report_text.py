@@ -19,6 +19,7 @@ class Section(NamedTuple):
 def sections(report: Report) -> Iterator[Section]:
     """What users of experiments look for, in the order in which they look for it."""
     experiment, what = report.experiment, "blocks" if report.experiment.block_s else "clusters"
+    is_better_higher = experiment.measure is not None and experiment.measure.better == "higher"
     of = "" if report.variant is None else f" ({report.variant})"
     notes = [f"State: {report.state}{of}.", *report.reasons]
     if any(each.posterior.clusters < experiment.rule.minimum_sample_size for each in report.challengers):
@@ -37,7 +38,10 @@ def sections(report: Report) -> Iterator[Section]:
             )
             for arm in report.arms
         ),
-        ("Smaller is better. Open: no outcome yet, or never.",),
+        (
+            f"{'Higher' if is_better_higher else 'Smaller'} is better; a change below zero is one for the better.",
+            "Open: no outcome yet, or never.",
+        ),
     )  # fmt: skip
     yield Section(
         "What is believed (posterior; informs)",
