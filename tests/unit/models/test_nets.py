@@ -87,3 +87,19 @@ def test_the_number_of_threads_is_left_as_it_was() -> None:
     rows, targets, _ = table(400, 1)
     Lstm(SIGNATURE, {"epochs": 1}).fit(rows, targets)
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_a_gpu_it_learns_as_well_and_answers_without_one(kind: type[Net], monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, targets, _ = table(12_000, 2)
+    fresh, truth, _ = table(3000, 5)
+
+    def error() -> float:
+        model = kind(SIGNATURE, {"length": LENGTH}).fit(rows, targets, seed=4)
+        loaded = kind.load(SIGNATURE, model.save())
+        return float(np.sqrt(((loaded.forecast(fresh, 1)[:, 0] - truth[:, 0]) ** 2).mean()))
+
+    on_gpu = error()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert on_gpu <= 1.05 * error()
