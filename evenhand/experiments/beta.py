@@ -8,12 +8,12 @@ import numpy as np
 from scipy.special import betainc, betaincinv
 
 ENOUGH = 30.0
-_POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(100)
+_POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _P, _W = 0.5 * (_POINTS + 1.0), 0.5 * _WEIGHTS
 
 
 def probability_greater(b: tuple[float, float], a: tuple[float, float], margin: float = 0.0) -> float:
-    """P(p_B > p_A + margin), of two Beta distributions given by their parameters; 0.1 ms.
+    """P(p_B > p_A + margin), of two Beta distributions given by their parameters; 20 µs.
 
     >>> round(probability_greater((1.0, 1.0), (1.0, 1.0)), 6)
     0.5

@@ -16,7 +16,7 @@ UNLIKELY = 0.05
 HALFWAY = 0.5
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An action, the variant that it is about, and why; and the standing that the next look goes on from."""
 
     action: Action
@@ -69,13 +69,13 @@ def _action(
     for each in compared:
         if reason := _harm(experiment, each):
             return "stop_harm", each.name, (f"{each.name}: {reason}",)
-    better = [each for each in compared if each.name in _certified(experiment, compared)]
+    certified = _certified(experiment, compared)
+    better = [each for each in compared if each.name in certified]
     against = {each.name: _against_promotion(experiment, standing, each) for each in better}
     free = [each for each in better if not against[each.name]]
     if free:
         best = min(free, key=lambda each: (each.posterior.mean_difference or 0.0, each.name))
         return "promote", best.name, (_better(experiment, best),)
-    certified = {each.name for each in better}
     for each in compared:
         if each.name not in certified and (reason := _futile(experiment, each)):
             return "stop_futility", each.name, (f"{each.name}: {reason}",)

@@ -222,6 +222,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def measure(self) -> UserMetric | None:
         """The metric of users that decides, if it is one."""
+        if not self.metrics:
+            return None
         return next((metric for metric in self.metrics if metric.name == self.success_metric), None)
 
     @property

@@ -28,7 +28,7 @@ from evenhand.experiments.strata import Difference, Strata, difference_of_means,
 State = Literal["breached", "safe", "undetermined", "too_good"]
 
 
-class Watched(msgspec.Struct, frozen=True):
+class Watched(msgspec.Struct, frozen=True, gc=False):
     """What is known of a guardrail: its state, the estimate and its interval in the guardrail's unit."""
 
     state: State
@@ -46,6 +46,18 @@ def log_e_above(k: float, m: float, theta: float) -> float:
     if k <= m * theta:
         return 0.0  # no fraction above theta explains that better than theta itself: E is at most 1
     return log_e(k, m, theta)
+
+
+def reaches(k: float, m: float, theta: float, enough: float) -> bool:
+    """Whether log E against a fraction of at most theta is that much; 0.5 µs where it cannot be.
+
+    E is a mean of likelihood ratios, so at most the greatest of them: exp(m KL(k / m, theta)).
+    """
+    if k <= m * theta or theta >= 1.0:
+        return False
+    p = k / m
+    most = k * math.log(p / theta) + ((m - k) * math.log((1.0 - p) / (1.0 - theta)) if k < m else 0.0)
+    return most >= enough and log_e(k, m, theta) >= enough
 
 
 def log_e(k: float, m: float, theta: float) -> float:
@@ -87,11 +99,11 @@ def watch_errors(
     shown = f"{k_b} of {n_b} requests failed, of the champion's {k_a} of {n_a}"
     estimate = k_b / n_b / (k_a / n_a) if k_a else None
     enough = -math.log(alpha)
-    if log_e_above(k_b, m, share_of_errors(share, harm)) >= enough:
+    if reaches(k_b, m, share_of_errors(share, harm), enough):
         return Watched("breached", estimate, None, f"{shown}: certified more than {harm:g} times as often")
-    if negligible > 0.0 and log_e_below(k_b, n_b, negligible) >= enough:
+    if negligible > 0.0 and reaches(n_b - k_b, n_b, 1.0 - negligible, enough):
         return Watched("safe", estimate, None, f"{shown}: certified less than {negligible:.2%}")
-    if log_e_below(k_b, m, share_of_errors(share, margin)) >= enough:
+    if reaches(m - k_b, m, 1.0 - share_of_errors(share, margin), enough):
         return Watched("safe", estimate, None, f"{shown}: certified less than {margin:g} times as often")
     return Watched("undetermined", estimate, None, f"{shown}: not certified below {margin:g} times as often")
 

@@ -9,6 +9,7 @@ A difference is challenger less champion of a loss: negative is better. Function
 broadcast; a microsecond each for numbers.
 """
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -19,7 +20,12 @@ from scipy.special import ndtr, ndtri
 
 Number = Any  # float, or an array of them
 SCEPTICISM = 1.64
-_SQRT_2PI = 2.5066282746310002
+_SQRT_2PI, _SQRT_HALF = 2.5066282746310002, 0.7071067811865476
+
+
+def _cdf(z: Number) -> Number:
+    """The Normal distribution function; of a plain number without numpy, which is ten times as fast."""
+    return 0.5 * math.erfc(-z * _SQRT_HALF) if isinstance(z, float) else ndtr(z)
 
 
 class Belief(NamedTuple):
@@ -31,7 +37,7 @@ class Belief(NamedTuple):
     @property
     def probability_better(self) -> Number:
         """P(d < 0)."""
-        return ndtr(-self.mean / self.sd)
+        return _cdf(-self.mean / self.sd)
 
     @property
     def loss_of_challenger(self) -> Number:
@@ -41,7 +47,8 @@ class Belief(NamedTuple):
         0.398942
         """
         z = self.mean / self.sd
-        return self.sd * np.exp(-0.5 * z * z) / _SQRT_2PI + self.mean * ndtr(z)
+        exp = math.exp if type(z) is float else np.exp
+        return self.sd * exp(-0.5 * z * z) / _SQRT_2PI + self.mean * _cdf(z)
 
     @property
     def loss_of_champion(self) -> Number:
@@ -50,11 +57,11 @@ class Belief(NamedTuple):
 
     def probability_within(self, margin: Number) -> Number:
         """P(|d| < margin): the difference lies in the region of practical equivalence."""
-        return ndtr((margin - self.mean) / self.sd) - ndtr((-margin - self.mean) / self.sd)
+        return _cdf((margin - self.mean) / self.sd) - _cdf((-margin - self.mean) / self.sd)
 
     def probability_below(self, value: Number) -> Number:
         """P(d < value)."""
-        return ndtr((value - self.mean) / self.sd)
+        return _cdf((value - self.mean) / self.sd)
 
     def interval(self, level: float) -> tuple[Number, Number]:
         """The central credible interval, which is the one of highest density, too."""

@@ -26,7 +26,7 @@ SPENT_FOR_EVER = 0.02  # of alpha, on the confidence sequence
 LEAST = 30  # clusters or blocks before the first look: both boundaries are asymptotic
 
 
-class Design(msgspec.Struct, frozen=True):
+class Design(msgspec.Struct, frozen=True, gc=False):
     """What is fixed before the first look.
 
     `alpha` is two-sided. `effect` is the smallest difference that matters, in the unit of the metric; with `planned`,

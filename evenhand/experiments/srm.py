@@ -54,13 +54,14 @@ def of_phase(weights: Mapping[str, int], counts: Mapping[str, int]) -> float:
     >>> round(of_phase({"a": 1, "b": 1}, {"a": 30, "b": 70}), 2)
     3.7
     """
-    weight, total, log_total, arms = sum(weights.values()), 0, 0.0, 0
+    total, log_total, arms = 0, 0.0, 0
     for name, count in counts.items():
         if count and not weights.get(name):
             return math.inf
         total += count
     if not total:
         return 0.0
+    weight = sum(weights.values())
     for name, share in weights.items():
         if share:
             p, n = share / weight, counts.get(name, 0)
@@ -76,11 +77,12 @@ def missing(phase: Phase) -> dict[str, int]:
 
 def missing_fraction(phases: Iterable[Phase]) -> float:
     """Of all outcomes that were due, over all variants; 0.0 while none is."""
-    due = lost = 0
+    due = returned = 0
     for phase in phases:
-        due += sum(phase.due.values())
-        lost += sum(missing(phase).values())
-    return lost / due if due else 0.0
+        if phase.due:
+            due += sum(phase.due.values())
+            returned += sum(phase.returned.values())
+    return 1.0 - returned / due if returned < due else 0.0
 
 
 def mismatch(phases: Iterable[Phase], log_enough: float = LOG_ENOUGH) -> str | None:
@@ -90,10 +92,13 @@ def mismatch(phases: Iterable[Phase], log_enough: float = LOG_ENOUGH) -> str | N
         return _said("requests that were served do not follow the weights", held, "weights", "served")
     if sum(of_phase(phase.weights, phase.matured) for phase in held) >= log_enough:
         return _said("outcomes that matured do not follow the weights", held, "weights", "matured")
-    if sum(of_phase(phase.due, missing(phase)) for phase in held) >= log_enough:
+    if sum(of_phase(phase.due, missing(phase)) for phase in held if phase.due) >= log_enough:
         return _said("outcomes that never came differ by the variant that was served", held, "due", "")
-    crossed, units = sum(phase.crossed for phase in held), sum(sum(phase.served.values()) for phase in held)
-    if crossed and log_e_above(crossed, max(units, crossed), CROSSED) >= log_enough:
+    crossed = sum(phase.crossed for phase in held)
+    if not crossed:
+        return None
+    units = sum(sum(phase.served.values()) for phase in held)
+    if log_e_above(crossed, max(units, crossed), CROSSED) >= log_enough:
         return f"{crossed} of {units} units were answered by several variants under one control: the split is not kept"
     return None
 
