@@ -50,6 +50,7 @@ SETTINGS = (
     Setting("EVENHAND_HOME", "the folder of models, logs and what runs", "var"),
     Setting("EVENHAND_CONFIG", "the folder of models.yaml and experiments.yaml", "config"),
     Setting("EVENHAND_ROOT", "evenhand's checkout, where it is not found by itself"),
+    Setting("EVENHAND_METRICS_PORT", "where Prometheus finds metrics, on this machine alone; 0: any free one", "9464"),
     Setting("EVENHAND_USER", "who gives commands", "user@machine"),
     Setting("EVENHAND_CONTROLS", "given: whoever writes the requests places the controls", "append"),
 )

@@ -63,6 +63,7 @@ class Assigned(msgspec.Struct, tag_field="type", tag="RequestAssigned", gc=False
     request: Asked
 
 
+ASKED = b'{"type":"RequestAssigned"'  # not worth reading where no policy has a use for features
 MEASURED = (Assigned, PredictionMade, PredictionScored)
 
 
@@ -114,7 +115,10 @@ class Measurement(Processor):
             return output
         decode = self._decoders[topic].decode
         for record in records:
-            event = decode(record.value or b"")
+            value = record.value or b""
+            if not self.policies.wants_features and value.startswith(ASKED):
+                continue
+            event = decode(value)
             if type(event) is Ticked:
                 if self.in_band.hear(event):
                     self._keep(batch, output)

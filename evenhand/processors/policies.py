@@ -62,6 +62,7 @@ class Policies:
         self.by_name: dict[str, Policy] = {}
         self.of_model: dict[str, list[Policy]] = {}
         self._heard: dict[str, Heard] = {}
+        self.wants_features = False
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Take over rows; others than its own are passed over."""
@@ -111,6 +112,9 @@ class Policies:
     def _derive(self) -> None:
         by_age = sorted(self._heard.values(), key=lambda heard: (heard.control.time, heard.control.id))
         current: dict[str, Policy] = {}
+        self.wants_features = any(
+            heard.control.served.monitoring and heard.control.served.monitoring.drift for heard in by_age
+        )
         for heard in by_age:
             model, monitoring = heard.control.model, heard.control.served.monitoring or Monitoring()
             policy = current.get(model)
