@@ -75,6 +75,15 @@ def as_of(changes: Iterable[Change], time_ms: int) -> Change | None:
     return held[-1] if held else None
 
 
+def alias_changes(known: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, str | None]]:
+    """Return what to tell a registry that knows something else: aliases to set, and (None) those to take away.
+
+    >>> alias_changes({"champion": "1.0.0", "challenger": "1.1.0"}, {"champion": "1.1.0"})
+    [('challenger', None), ('champion', '1.1.0')]
+    """
+    return [(alias, now.get(alias)) for alias in sorted({*known, *now}) if known.get(alias) != now.get(alias)]
+
+
 def _of_partition(log: Mapping[tuple[str, int], Sequence[Record]], partition: int, partitions: int) -> Iterable[Change]:
     """Let the control agent's own processor go over both topics, in order of arrival."""
     control = Control(partition, partitions)

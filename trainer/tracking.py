@@ -101,13 +101,11 @@ def log_version(run: Run, store: ModelStore, name: str, version: str) -> None:
     text = changelog(name, derived, None, release(card, store.load(name, version)))
     run.artifact("CHANGELOG.md", text.encode())
     run.params({"seed": card.description.seed, "data_digest": card.description.data_digest})
-    run.version(
-        name, version, "model", description=text,
-        tags={
-            "kind": card.kind, "change": change, "follows": origin.follows, "digest": card.digest,
-            "data": card.description.data, "data_digest": card.description.data_digest,
-            "code_digest": card.code_digest, "seed": str(card.description.seed),
-            "sources": ", ".join(f"{one.topic}:{one.partition}:{one.first}-{one.last}" for one in origin.sources),
-            **{f"library.{library}": number for library, number in card.libraries.items()},
-        },
-    )  # fmt: skip
+    tags = {
+        "kind": card.kind, "change": change, "follows": origin.follows, "digest": card.digest,
+        "data": card.description.data, "data_digest": card.description.data_digest,
+        "sources": ", ".join(f"{one.topic}:{one.partition}:{one.first}-{one.last}" for one in origin.sources),
+        "code_digest": card.code_digest, "seed": str(card.description.seed),
+        **{f"library.{library}": number for library, number in card.libraries.items()},
+    }  # fmt: skip
+    run.version(name, version, "model", description=text, tags={key: value for key, value in tags.items() if value})

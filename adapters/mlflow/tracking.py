@@ -183,7 +183,7 @@ class Run:
     def version(self, model: str, version: str, path: str, *, description: str, tags: Mapping[str, str]) -> None:
         """Register what lies under `path` among the artifacts as a version of a model."""
         registered = Registered(
-            model=model, path=path, description=description, tags={**tags, VERSION_TAG: version}
+            model=model, path=path, description=description, tags={VERSION_TAG: version, **tags}
         )  # fmt: skip
         self._say([Said("version", f"{model}/{version}", 0, now_ms(), msgspec.json.encode(registered))])
 

@@ -26,6 +26,7 @@ def sync(
     """Tell MLflow the versions of the store and the aliases that hold, and send what could not be sent before."""
     from evenhand.cli.exits import UNREACHABLE
     from evenhand.cli.tracking import tracking
+    from evenhand.errors import EvenhandError
 
     told: dict[str, Any] = {"registered": [], "aliases": {}}
     with tracking() as tracked:
@@ -35,7 +36,10 @@ def sync(
         told["aliases"] = _aliases(tracked, {})
         while follow:
             time.sleep(EVERY_S)
-            told["aliases"] = _aliases(tracked, told["aliases"])
+            try:
+                told["aliases"] = _aliases(tracked, told["aliases"])
+            except EvenhandError as error:
+                note(f"what holds is not known now: {error}")
     told["waiting"] = tracked.left
     result(told, json, lambda: f"registered {', '.join(told['registered']) or 'nothing new'}; "
            + "; ".join(f"{model}: {held}" for model, held in told["aliases"].items()))  # fmt: skip
@@ -82,12 +86,12 @@ def _versions(tracked: "Tracking") -> list[str]:
 def _aliases(tracked: "Tracking", known: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
     """Tell what holds, where that is something else than what was told; what holds no more is taken away."""
     from evenhand.cli.models import all_aliases
+    from evenhand.holdings import alias_changes
 
-    held = all_aliases()
+    held = all_aliases(sure=True)
     for name, now in held.items():
-        before = known.get(name, dict.fromkeys(tracked.registry.aliases(name), ""))
-        for alias in sorted({*before, *now}):
-            if before.get(alias) != now.get(alias):
-                tracked.alias(name, alias, now.get(alias))
-                note(f"{name}: {alias} is {now.get(alias, 'nobody')}")
+        before = known[name] if name in known else dict.fromkeys(tracked.registry.aliases(name), "")
+        for alias, version in alias_changes(before, now):
+            tracked.alias(name, alias, version)
+            note(f"{name}: {alias} is {version or 'nobody'}")
     return held

@@ -116,9 +116,12 @@ def _summary(name: str, versions: list[str], holding: dict[str, Any]) -> dict[st
     }  # fmt: skip
 
 
-def all_aliases() -> dict[str, dict[str, str]]:
-    """Which version each alias stands for, of every model that is declared or served."""
-    holding = _holding()
+def all_aliases(*, sure: bool = False) -> dict[str, dict[str, str]]:
+    """Which version each alias stands for, of every model that is declared or served.
+
+    Where no log can be asked it is what is declared; `sure` takes that only if no broker is configured, else it raises.
+    """
+    holding = _holding(sure=sure)
     return {name: _summary(name, [], holding)["aliases"] for name in sorted({*_declared(), *holding})}
 
 
@@ -132,16 +135,29 @@ def _declared() -> dict[str, str]:
     return {}
 
 
-def _holding() -> dict[str, Any]:
-    """What the log says, if there is one to ask."""
+def _holding(*, sure: bool = False) -> dict[str, Any]:
+    """What the log says, if there is one to ask; `sure` raises if one is configured but does not answer."""
     from evenhand.cli.loop import what_holds
     from evenhand.errors import EvenhandError
 
     try:
         return dict(what_holds())
     except EvenhandError as error:
+        if sure and _names_broker():
+            raise
         note(f"the champion is the declared one, for no log says what holds: {error}")
         return {}
+
+
+def _names_broker() -> bool:
+    from evenhand.client.connection import kafka_settings
+    from evenhand.errors import EvenhandError
+
+    try:
+        kafka_settings()
+    except EvenhandError:
+        return False
+    return True
 
 
 def _text(shown: dict[str, Any]) -> str:

@@ -62,6 +62,12 @@ class Page:
         missing = [word for word in words if word not in text]
         raise AssertionError(f"the page never showed {missing}; it shows:\n{text[:4000]}")
 
+    async def wait_until(self, script: str) -> None:
+        """Wait until a script's value is true."""
+        async with asyncio.timeout(WAITS_S):
+            while not await self.run(script):
+                await asyncio.sleep(0.2)
+
     async def screenshot(self) -> bytes:
         """What it looks like, as PNG."""
         answer = await self.call("Page.captureScreenshot", format="png")

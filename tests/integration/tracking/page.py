@@ -28,3 +28,10 @@ def history(uri: str, run: str, key: str) -> list[tuple[int, float]]:
     """Step and value of everything that arrived for a metric."""
     found = ask(uri, "metrics/get-history", run_id=run, metric_key=key, max_results="25000").get("metrics", [])
     return [(int(one.get("step", 0)), float(one["value"])) for one in found]
+
+
+def artifact(uri: str, run: str, path: str) -> bytes:
+    """A file of a run."""
+    url = f"{uri}/get-artifact?{urllib.parse.urlencode({'path': path, 'run_uuid': run})}"
+    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310  our own server
+        return bytes(answer.read())
