@@ -63,7 +63,7 @@ def reaches(k: float, m: float, theta: float, enough: float) -> bool:
 def log_e(k: float, m: float, theta: float) -> float:
     """Log E as it is, which may multiply over phases."""
     a, b = k + 1.0, m - k + 1.0
-    tail = float(betaincc(a, b, theta))
+    tail = -math.expm1(a * math.log(theta)) if k == m else float(betaincc(a, b, theta))
     if tail <= 0.0:
         return -math.inf
     log_beta = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
