@@ -41,18 +41,36 @@ def read_candles(path: Path, interval_ms: int | None = None, repairs: list[str] 
     With `repairs`, a list that gets a line for each repair: times in other units become milliseconds, rows are put in
     order, the last of those with the same time counts, and rows that cannot be true are left out, so they become gaps.
     """
+    frame = read_frame(path)
+    return candles_from_frame(frame, str(path), interval_ms, repairs)
+
+
+def read_frame(path: Path) -> "pl.DataFrame":
+    """Read a CSV or Parquet file. Raises EvenhandError, naming the file, where that cannot be."""
     import polars as pl  # noqa: PLC0415  half a second that only a reader of files should pay
 
     suffix = path.suffix.lower()
     if not path.is_file():
         raise EvenhandError(f"{path}: there is no such file")
     if suffix not in {".csv", ".parquet"}:
-        raise EvenhandError(f"{path}: expected a .csv or .parquet file of candles")
+        raise EvenhandError(f"{path}: expected a .csv or .parquet file ")
     try:
         frame = pl.read_parquet(path) if suffix == ".parquet" else pl.read_csv(path, infer_schema_length=10_000)
     except pl.exceptions.PolarsError as error:
         raise EvenhandError(f"{path}: cannot be read as {suffix[1:]}: {error}") from error
-    return candles_from_frame(frame, str(path), interval_ms, repairs)
+    return frame
+
+
+def times_of(frame: "pl.DataFrame", source: str) -> npt.NDArray[np.int64]:
+    """Return the times of rows, in ms; the first column that is called as times are. Without any, they are counted."""
+    names = {name.strip().lower(): name for name in frame.columns}
+    name = next((names[one] for one in TIME_NAMES if one in names), None)
+    if name is None:
+        return np.arange(len(frame), dtype=np.int64) * 1000
+    times = _times_ms(frame[name])
+    if times.null_count():
+        raise EvenhandError(f"{source}: {times.null_count()} rows have no {name} that can be read")
+    return times.to_numpy().astype(np.int64)
 
 
 def candles_from_frame(

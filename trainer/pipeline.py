@@ -6,17 +6,12 @@ from pathlib import Path
 from adapters.kafka.settings import KafkaSettings
 from evenhand.training.contest import contest
 from evenhand.training.examples import Examples, FloatArray
-from evenhand.training.leakage import AuditSettings, audit_labels, require_clean
 from evenhand.training.scores import ScoreSettings
 from evenhand.training.walk_forward import WalkForward
-from models.audit import audit_candle_features
 from models.base import volatility_column
 from models.config import ModelsConfig
-from models.features import make_feature
-from models.learners import examples_of
 from models.store import ModelStore
-from models.training import make_table
-from trainer.history import read_history
+from trainer.preparation import prepare
 from trainer.progress import Progress
 from trainer.registering import Registered, register
 from trainer.report import TrainingReport, contest_table, summary, worst_coverage
@@ -36,37 +31,26 @@ def train(
 ) -> TrainingReport:
     """Run it. `kept` is where forecasts of finished folds lie; `store` gets the versions; `kafka` has the topic."""
     kinds = settings.kinds()
-    candles, sources = read_history(settings, progress, kafka)
-    endpoint = settings.endpoint(candles, declared)
-    features = [make_feature(each) for each in endpoint.features]
-    progress.tell("auditing the features for leaks")
-    require_clean(audit_candle_features(features, candles, settings.seed))
-    examples = examples_of(candles, endpoint)
-    names = tuple(feature.name for feature in features)
-    require_clean(audit_labels(names, examples.rows, examples.targets, AuditSettings()))
+    found = prepare(settings, declared, progress, kafka)
+    examples, names = found.examples, found.signature.features
     walkers = {
         name: Walker(kind, settings.parameters(kind, names), settings.tune)
         for name, kind in {**{one: one for one in BASELINES}, **kinds}.items()
     }
-    plan = Plan(
-        examples, walk_plan(examples, settings.folds), endpoint.signature(), settings.seed, candles.digest()
-    )  # fmt: skip
+    plan = Plan(examples, walk_plan(examples, settings.folds), found.signature, settings.seed, found.digest)
     walks = walk_all(plan, walkers, kept, progress, settings.workers)
     progress.tell("comparing")
     trials = len(walks) * settings.tune * settings.horizon
     steps = range(1, settings.horizon + 1)
-    found = contest(
+    judged = contest(
         examples, walks, BASELINES, steps, ScoreSettings(trials=trials), _volatility(names, examples.rows)
     )  # fmt: skip
     registered: dict[str, Registered] = {}
     if store is not None:
         asked = {name: walkers[name] for name in kinds} | _ensemble(settings, walkers)
-        history = (candles, make_table(candles, endpoint), sources)
-        registered = register(
-            store, settings.name, settings.source, asked, endpoint, history, settings.seed, progress
-        )  # fmt: skip
+        registered = register(store, settings.name, settings.source, asked, found, settings.seed, progress)
     shown = list(dict.fromkeys((*settings.models, *BASELINES, "naive", ENSEMBLE)))
-    by_model = {name: [place for place in found.places if place.model == name] for name in shown}
+    by_model = {name: [place for place in judged.places if place.model == name] for name in shown}
     return TrainingReport(
         data=settings.source,
         rows=len(examples),
@@ -82,10 +66,10 @@ def train(
             for name, places in by_model.items()
         },
         coverage={name: worst_coverage(places) for name, places in by_model.items()},
-        regrets=found.regrets,
+        regrets=judged.regrets,
         curves={name: one.model.curve for name, one in registered.items() if one.model.curve},
         parameters={name: one.model.plain_parameters() for name, one in registered.items()},
-        table=contest_table(found),
+        table=contest_table(judged),
     )
 
 

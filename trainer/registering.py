@@ -8,11 +8,10 @@ import numpy as np
 
 from evenhand.training.versioning import Release, derive
 from models.base import Model, model_kind
-from models.candles import Candles
-from models.card import Source, code_digest
-from models.config import Endpoint
+from models.card import code_digest
 from models.store import ModelStore
-from models.training import Table, describe, origin
+from models.training import origin
+from trainer.preparation import Prepared
 from trainer.progress import Progress
 from trainer.tuning import tune
 from trainer.walking import Walker
@@ -30,13 +29,12 @@ def register(
     name: str,
     source: str,
     walkers: Mapping[str, Walker],
-    endpoint: Endpoint,
-    history: tuple[Candles, Table, tuple[Source, ...]],
+    learned: Prepared,
     seed: int,
     progress: Progress,
 ) -> dict[str, Registered]:
     """Return what was saved by the name that was asked for. An ensemble takes the parameters of those before it."""
-    candles, table, sources = history
+    table, signature = learned.table, learned.signature
     found: dict[str, Registered] = {}
     chosen: dict[str, dict[str, Any]] = {}
     for asked, walker in walkers.items():
@@ -47,14 +45,14 @@ def register(
                 expert["parameters"] = chosen.get(expert["kind"], expert["parameters"])
         else:
             known = np.isfinite(table.targets).any(axis=1)
-            learned = (table.rows[known], table.targets[known])
-            parameters = tune(walker.kind, endpoint.signature(), parameters, learned, seed, walker.trials)
+            told = (table.rows[known], table.targets[known])
+            parameters = tune(walker.kind, signature, parameters, told, seed, walker.trials)
             chosen[walker.kind] = parameters
-        model = model_kind(walker.kind)(endpoint.signature(), parameters).fit(table.rows, table.targets, seed)
+        model = model_kind(walker.kind)(signature, parameters).fit(table.rows, table.targets, seed)
         last, before = _last(store, name)
         derived = derive(last, before, _release(model, code_digest()))
-        made = origin(endpoint, table, model, derived=derived, follows=last or "", sources=sources)
-        about = describe(f"{walker.kind}, trained on {source}", source, candles, table, seed, made)
+        made = origin(learned.endpoint, table, model, derived=derived, follows=last or "", sources=learned.sources)
+        about = learned.describe(f"{walker.kind}, trained on {source}", source, seed, made)
         store.save(name, derived.version, model, about, table.rows)
         progress.learned(asked, derived.version, model, table)
         found[asked] = Registered(derived.version, model)

@@ -33,8 +33,9 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """`models`: kinds by the names that users give them. `folds` blocks cover the last half of the history.
 
     The history is a file, `data`, or a `topic` of candles: the records with that `key`, in ranges of `offsets` such as
-    0:100-200. `model`: what is registered, by default the name of the file or topic. `repair`: bad rows are repaired.
-    `tune`: how many sets of parameters are tried in each fold. `workers`: processes, by default one a core.
+    0:100-200. With `features` and a `target`, the file is a table that has these columns. `model`: what is registered,
+    by default the name of the file or topic. `repair`: bad rows are repaired. `tune`: how many sets of parameters are
+    tried in each fold. `workers`: processes, by default one a core.
     """
 
     models: tuple[str, ...]
@@ -43,6 +44,8 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     offsets: str | None = None
     key: str | None = None
     model: str | None = None
+    features: tuple[str, ...] = ()
+    target: str | None = None
     repair: bool = False
     horizon: Annotated[int, Meta(ge=1, le=1000)] = 1
     folds: Annotated[int, Meta(ge=1, le=100)] = 4
@@ -53,6 +56,8 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     def __post_init__(self) -> None:
         if (self.data is None) == (self.topic is None):
             raise InvalidConfiguration("name either a file of candles, by --data, or a topic of candles, by --topic")
+        if bool(self.features) != bool(self.target) or (self.features and self.data is None):
+            raise InvalidConfiguration("a table of features is a file, by --data, with --features a,b,c and --target y")
         if self.topic is None and (self.offsets or self.key):
             raise InvalidConfiguration("offsets and a key choose among the records of a topic: name one by --topic")
 

@@ -26,6 +26,8 @@ def train(  # noqa: PLR0913, PLR0917  a flag each
     offsets: Annotated[str | None, typer.Option(help="Of the topic, such as 0:100-200,1:0-")] = None,
     key: Annotated[str | None, typer.Option(help="Of the topic's series")] = None,
     model: Annotated[str | None, typer.Option(help="What to register; by default the file's or topic's name")] = None,
+    features: Annotated[str | None, typer.Option(help="Columns of a table instead of candles, with commas")] = None,
+    target: Annotated[str | None, typer.Option(help="The table's column to forecast, a change and no level")] = None,
     repair: Annotated[bool, typer.Option("--repair", help="Repair bad rows instead of refusing them")] = False,
     models: Annotated[str, typer.Option(help="Kinds, with commas between")] = "naive,ridge,lightgbm,ensemble",
     horizon: Annotated[int, typer.Option(help="Steps ahead", min=1, max=1000)] = 1,
@@ -48,15 +50,19 @@ def train(  # noqa: PLR0913, PLR0917  a flag each
     declared = None
     with contextlib.suppress(InvalidConfiguration):
         declared = configuration().models
-    names = tuple(name.strip() for name in models.split(",") if name.strip())
+    names = _words(models)
     settings = TrainingSettings(
         data=data, topic=topic, offsets=offsets, key=key, model=model, repair=repair, models=names, horizon=horizon,
-        folds=folds, seed=seed, tune=tune, workers=workers,
+        features=_words(features or ""), target=target, folds=folds, seed=seed, tune=tune, workers=workers,
     )  # fmt: skip
     store = model_store()
     with progress() as told:
         report = _run(settings, declared, store, register_versions, told, track)
     result(report, json, report.text)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _run(

@@ -1,0 +1,89 @@
+"""A table of somebody's own features is trained on as candles are."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from evenhand.cli import exits
+from evenhand.cli.run import run
+from evenhand.errors import EvenhandError, InvalidConfiguration
+from evenhand.training.leakage import LeakFound
+from models.candle_files import InvalidCandles
+from trainer.feature_table import read_feature_table
+from trainer.pipeline import train
+from trainer.progress import Told
+from trainer.settings import TrainingSettings
+
+QUIET = Told(lambda _: None)
+
+
+@pytest.fixture
+def frame() -> pl.DataFrame:
+    random = np.random.default_rng(1)
+    a, b = random.normal(size=(2, 2000))
+    times = 1_500_000_000_000 + np.arange(2000) * 60_000
+    return pl.DataFrame({"time": times, "a": a, "b": b, "y": 0.01 * (0.8 * a + random.normal(size=2000)), "more": a})
+
+
+@pytest.fixture
+def path(tmp_path: Path, frame: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EVENHAND_HOME", str(tmp_path / "var"))
+    frame.write_parquet(tmp_path / "features.parquet")
+    return tmp_path / "features.parquet"
+
+
+def test_the_command_takes_a_table_of_features(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "--data", str(path), "--features", "a,b", "--target", "y", "--models", "naive,ridge,lightgbm"]
+    assert run([*command, "--no-tracking", "--json"]) == exits.OK
+    report = json.loads(capsys.readouterr().out)
+    assert {name for name, one in report["models"].items() if one["verdict"] == "skill"} >= {"ridge", "lightgbm"}
+    assert report["models"]["ridge"]["version"] == "1.0.0"
+    assert run(["models", "show", "features", "--json"]) == exits.OK
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["features"], shown["target"], shown["horizon_s"]) == (["a", "b"], "y", 60)
+
+
+def test_steps_are_those_of_the_rows_that_follow(path: Path, frame: pl.DataFrame) -> None:
+    frame.filter(pl.int_range(pl.len()) != 100).write_parquet(path)  # a row is missing
+    table, interval, _ = read_feature_table(path, ["a", "b"], "y", 3)
+    y = frame["y"].to_numpy()
+    assert interval == 60_000
+    np.testing.assert_array_equal(table.targets[10], y[10:13])
+    np.testing.assert_array_equal(table.targets[98], [y[98], y[99], np.nan])
+    np.testing.assert_array_equal(table.targets[99], [y[99], np.nan, np.nan])
+    np.testing.assert_array_equal(table.targets[100], y[101:104])
+    np.testing.assert_array_equal(table.targets[-1], [y[-1], np.nan, np.nan])
+
+
+def test_a_column_that_knows_the_target_is_named(path: Path, frame: pl.DataFrame) -> None:
+    frame.with_columns(more=pl.col("y") * 3 + 1).write_parquet(path)
+    with pytest.raises(LeakFound, match="more: explains"):
+        train(
+            TrainingSettings(data=path, features=("a", "more"), target="y", models=("ridge",)), None, None,
+            path.parent / "kept", QUIET,
+        )  # fmt: skip
+
+
+def test_what_cannot_be_learned_from_is_refused(path: Path, frame: pl.DataFrame) -> None:
+    with pytest.raises(InvalidConfiguration, match="no column 'aa'"):
+        read_feature_table(path, ["aa"], "y", 1)
+    with pytest.raises(InvalidConfiguration, match="would forecast itself"):
+        read_feature_table(path, ["y"], "y", 1)
+    with pytest.raises(InvalidConfiguration, match="--features a,b,c and --target y"):
+        TrainingSettings(data=path, features=("a",), models=("ridge",))
+    frame.with_columns(y=pl.col("y").cum_sum()).write_parquet(path)
+    with pytest.raises(EvenhandError, match="looks like a level"):
+        read_feature_table(path, ["a"], "y", 1)
+    frame.with_columns(a=pl.when(pl.int_range(pl.len()) == 4).then(None).otherwise(pl.col("a"))).write_parquet(path)
+    with pytest.raises(InvalidCandles, match="row 5: a is missing"):
+        read_feature_table(path, ["a"], "y", 1)
+    frame.reverse().write_parquet(path)
+    with pytest.raises(InvalidCandles, match="row 2: its time is not after"):
+        read_feature_table(path, ["a"], "y", 1)
+    frame.head(20).write_parquet(path)
+    with pytest.raises(EvenhandError, match="too few"):
+        read_feature_table(path, ["a"], "y", 1)
