@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from evenhand.experiments.sequential import Design, asymptotic_half_width, half_width, planned_size
+from evenhand.experiments.sequential import (
+    SPENT_FOR_EVER,
+    Design,
+    asymptotic_half_width,
+    half_width,
+    planned_size,
+)
 from evenhand.experiments.simulate import play
 
 
@@ -61,3 +67,17 @@ def test_the_power_of_a_fixed_test_at_fewer_looks() -> None:
 def test_the_naive_rule_is_wrong_most_of_the_time() -> None:
     found = play("binary", effect=0.0, size=5000, runs=200, seed=14)
     assert found.naive / 200 > 0.7
+
+
+@pytest.mark.parametrize("alpha", [0.001, 0.05, 0.2])
+def test_the_boundary_to_the_planned_end_is_exact_for_a_brownian_motion(alpha: float) -> None:
+    """P(max |W(t)| < c, t <= 1) as a series (Feller 1971, X.5): the bound by reflection gives next to nothing away."""
+    n, end = 500.0, 1000.0
+    half = half_width(Design(alpha, 1.0, planned=int(end)), n, 1.0)
+    c = half * n / end**0.5
+    stays = sum(
+        4 / math.pi * (-1) ** k / (2 * k + 1) * math.exp(-((math.pi * (2 * k + 1)) ** 2) / (8 * c * c))
+        for k in range(200)
+    )
+    spent = (1.0 - SPENT_FOR_EVER) * alpha
+    assert 0.99 * spent < 1.0 - stays <= spent * (1.0 + 1e-9)
