@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import msgspec
+
 from evenhand.alerts.policy import AlertPolicy, Notice
 from evenhand.alerts.rule import AlertRule
 from evenhand.events import DecisionMade, DriftCleared, DriftDetected, Level, ServiceLevelReported
@@ -49,6 +51,7 @@ def _of_level(policy: AlertPolicy, name: str, level: Level) -> Iterator[Reading]
             f"{name} burns its error budget", f"burn_rate/{name}", 1.0, "times the budget", notice,
             source="slo", objective=name, burn=severity,
         )  # fmt: skip
+        rule = msgspec.structs.replace(rule, cooldown_s=policy.cooldown_s)
         if value:
             spent = "" if level.spent is None else f", {level.spent:.0%} of the budget is spent"
             yield Reading(rule, value, f"{name}: the error budget burns {value:.1f} times too fast{spent}")

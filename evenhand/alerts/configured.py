@@ -92,7 +92,7 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
             rules=(*rules, *self.thresholds.rules(cooldown_s)), page=self.page, ticket=self.ticket, drift=self.drift,
             harm=self.harm, no_data=self.no_data, no_data_after_s=self.no_data_after_s,
             harm_lasts_s=self.harm_lasts_s, drift_lasts_s=self.drift_lasts_s, group_s=self.group_s,
-            inhibitions=self.inhibitions,
+            inhibitions=self.inhibitions, cooldown_s=cooldown_s,
         )  # fmt: skip
 
     def channel_names(self) -> set[str]:

@@ -39,6 +39,8 @@ class AlertPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     `no_data_after_s` of event time. A stop is told of as firing for `harm_lasts_s`. Drift fires until there is a new
     reference, or for `drift_lasts_s`: what is then still there is the new normal.
 
+    After its end an error budget's alert is quiet for `cooldown_s`, as rules say each for itself.
+
     Causes that one model has at a time are one incident. Within `group_s` of its last page, further causes that are no
     graver join it silently.
     """
@@ -53,4 +55,5 @@ class AlertPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     harm_lasts_s: Annotated[int, Meta(ge=1)] = 3600
     drift_lasts_s: Annotated[int, Meta(ge=1)] | None = None
     group_s: Seconds = 3600
+    cooldown_s: Seconds = 0
     inhibitions: tuple[Inhibition, ...] = ()
