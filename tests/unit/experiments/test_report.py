@@ -6,16 +6,18 @@ import xml.etree.ElementTree as ET
 import msgspec
 import pytest
 
-from evenhand.codec import decoder
+from evenhand.codec import decoder, encode
 from evenhand.envelope import header
-from evenhand.events import DecisionMade, EvidenceReported
+from evenhand.events import DecisionMade, EvidenceReported, Moments, VariantEvidence
 from evenhand.experiments.decision import TERMINAL
+from evenhand.experiments.experiment import Rule
 from evenhand.experiments.report import Decided, Place, Report, report
 from evenhand.experiments.report_html import html
 from evenhand.experiments.report_text import markdown
-from evenhand.offline import Runner, loop
+from evenhand.offline import MemoryRecord, Runner, loop
+from evenhand.processors.posterior import Posterior
 from evenhand.topics import DECISIONS, EVIDENCE
-from tests.unit.processors.play import PARTITIONS, Lines, served, story, trial, write
+from tests.unit.processors.play import PARTITIONS, START, Lines, served, story, trial, write
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +130,39 @@ def test_a_page_has_what_users_of_experiments_look_for(found: Report) -> None:
     assert page.count("<svg") == 2
     assert "below zero is better" in page
     assert "<script" not in page
+
+
+def epoch(subject: str, number: int, difference: float) -> EvidenceReported:
+    """All evidence of a small experiment, in one epoch."""
+    rule = Rule(minimum_sample_size=100, minimum_detectable_effect=0.3, prior="past_experiments")
+    n, spread = 400, 0.25 * 399
+    return EvidenceReported(
+        id=f"{subject}-{number}", time=START + 10_000 * (number + 1), key="line", model="line", subject=subject,
+        experiment=msgspec.structs.replace(trial(), name=subject, rule=rule), partition=0, first_epoch=number,
+        last_epoch=number, epoch_s=10,
+        variants={
+            "old": VariantEvidence(predictions=n, losses={"squared_error": Moments(n, 1.0, spread)}),
+            "new": VariantEvidence(
+                predictions=n, losses={"squared_error": Moments(n, 1.0 + difference, spread)},
+                paired={"squared_error": Moments(n, difference, spread)},
+            ),
+        },
+    )  # fmt: skip
+
+
+def test_a_prior_that_past_experiments_have_earned_is_earned_again() -> None:
+    first = START // 10_000
+    effects = [0.02, -0.03, 0.01, -0.02, 0.03, -0.01, 0.02, -0.04, 0.04, 0.01, -0.02, 0.02]
+    evidence = [epoch(f"past-{k}", first + k, effect) for k, effect in enumerate(effects)]
+    evidence.append(epoch("last", first + 50, -0.06))
+    judge = Posterior(0, 1)
+    rows = [MemoryRecord(place, 0, b"line", encode(event), []) for place, event in enumerate(evidence)]
+    output = judge.apply(EVIDENCE, rows)
+    decided = [Decided(decoder(DecisionMade).decode(row.value or b"")) for row in output.sends[DECISIONS, 0]]
+    made, alone = report("last", evidence, decided), report("last", evidence[-1:], decided)
+    assert made is not None
+    assert alone is not None
+    assert made.agrees
+    assert not alone.agrees, "without their evidence the prior is another one"
+    shrunken = [each.challengers[0].posterior.mean_difference or 0.0 for each in (made, alone)]
+    assert abs(shrunken[0]) < 0.8 * abs(shrunken[1])
