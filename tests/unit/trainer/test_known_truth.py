@@ -16,7 +16,7 @@ from trainer.settings import TrainingSettings
 
 NOISE = 0.01  # the best root mean squared error that there can be
 COUNT, LAGS = 12_000, 12
-MODELS = ("naive", "ridge", "lightgbm", "lstm", "transformer", "ensemble")
+MODELS = ("naive", "ridge", "lightgbm", "lstm", "transformer")  # the ensemble of what walked is always judged
 
 
 def returns_of(series: str) -> npt.NDArray[np.float64]:
