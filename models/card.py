@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import importlib.util
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +14,7 @@ import evenhand
 from models.base import Model
 from models.signature import Signature
 
-LIBRARIES = ("lightgbm", "numpy", "scipy")
+LIBRARIES, OPTIONAL = ("lightgbm", "numpy", "scipy"), ("torch",)
 
 
 class Source(msgspec.Struct, frozen=True, order=True):
@@ -126,4 +127,5 @@ def libraries() -> dict[str, str]:
         "python": platform.python_version(),
         "evenhand": evenhand.__version__,
         **{name: metadata.version(name) for name in LIBRARIES},
+        **{name: metadata.version(name) for name in OPTIONAL if importlib.util.find_spec(name)},
     }

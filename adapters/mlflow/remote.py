@@ -92,9 +92,8 @@ class Remote:
         arrived: list[Entry] = []
         doubted = [entry for entry in entries if entry.kind == "metric" and entry.doubted]
         for key in {entry.key for entry in doubted}:
-            history = self.client.get_metric_history(self._remote(run), key)
-            held = {(one.step, one.timestamp) for one in history}
-            arrived += [entry for entry in doubted if entry.key == key and (entry.step, entry.time) in held]
+            held = {one.step for one in self.client.get_metric_history(self._remote(run), key)}
+            arrived += [entry for entry in doubted if entry.key == key and entry.step in held]
         self._spool.sent("mlflow", arrived)
         return [entry for entry in entries if entry not in arrived]
 

@@ -24,11 +24,12 @@ create table if not exists entries (
 create index if not exists unsent on entries (seq) where mlflow = 0 or stream = 0;
 create table if not exists runs (
   run text primary key, remote text not null default '', owner text not null default '',
-  ended integer not null default 0
+  ended integer not null default 0, resumed integer not null default 0
 );
 """
 _ADD = """
-insert into entries (run, kind, key, step, time, body, mlflow, stream) values (?, ?, ?, ?, ?, ?, 0, ?)
+insert into entries (run, kind, key, step, time, body, mlflow, stream, doubted)
+values (?, ?, ?, ?, ?, ?, 0, ?, coalesce((select resumed from runs where run = ?), 0))
 on conflict (run, kind, key, step) do update set body = excluded.body, mlflow = 0, refused = null
 where kind in ('tag', 'artifact', 'alias', 'end') and body <> excluded.body
 """
@@ -77,13 +78,17 @@ class Spool:
         return self.path.with_suffix(".files")
 
     def open_run(self, run: str, owner: str) -> None:
-        """Note a run and who writes it."""
+        """Note a run and who writes it. What one that goes on says may have arrived before."""
         with self._lock:
-            self._db.execute("insert or ignore into runs (run, owner) values (?, ?)", (run, owner))
+            self._db.execute(
+                "insert into runs (run, owner) values (?, ?) "
+                "on conflict (run) do update set owner = excluded.owner, ended = 0, resumed = 1",
+                (run, owner),
+            )
 
     def add(self, run: str, said: Iterable[Said], *, streams: bool) -> int:
         """Write entries, all or none; how many were new. Metrics go to the stream, too, if there is one."""
-        rows = [(run, *one, int(not (streams and one.kind == "metric"))) for one in said]
+        rows = [(run, *one, int(not (streams and one.kind == "metric")), run) for one in said]
         if not rows:
             return 0
         with self._writing():

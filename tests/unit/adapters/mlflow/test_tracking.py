@@ -85,6 +85,18 @@ def test_what_is_said_twice_counts_once(spool: Spool) -> None:
     assert metric_event(entry._replace(body=b"nan")) is None
 
 
+def test_a_run_that_goes_on_says_nothing_twice(spool: Spool) -> None:
+    mlflow = ForgetfulMlflow()
+    spool.add("r", [metric("loss", 1)], streams=False)
+    deliver(spool, Remote(spool, "", mlflow))
+    spool.end_run("r")
+    spool.forget_ended()
+    spool.open_run("r", "2 y")
+    spool.add("r", [metric("loss", 1), metric("loss", 2)], streams=False)
+    deliver(spool, Remote(spool, "", mlflow))
+    assert mlflow.metrics == [("loss", 1), ("loss", 2)]
+
+
 def test_the_newest_tag_counts_and_is_sent_again(spool: Spool) -> None:
     spool.add("r", [Said("tag", "state", 0, 7, b"old")], streams=False)
     before = spool.unsent("mlflow", 10)
