@@ -6,6 +6,8 @@ import pytest
 
 from adapters.errors import DependencyUnavailable
 from evenhand.cli.models import all_aliases
+from evenhand.cli.predictions import Answers
+from evenhand.events import PredictionMade, ShadowPrediction
 from evenhand.holdings import alias_changes
 
 
@@ -38,3 +40,20 @@ def test_a_registry_is_told_what_it_does_not_know(
     known: dict[str, str], now: dict[str, str], told: list[tuple[str, str | None]]
 ) -> None:
     assert alias_changes(known, now) == told
+
+
+def test_answers_and_shadows_of_a_version_are_told_by_where_they_lie() -> None:
+    answers = Answers({("m", "1.0.0")})
+    for offset, (version, shadow) in enumerate([("1.0.0", "1.1.0"), ("1.1.0", "1.0.0"), ("1.1.0", "1.2.0")]):
+        shadows = (ShadowPrediction(variant="s", version=shadow),)
+        for partition, model in ((0, "m"), (1, "other")):
+            answers.take(
+                PredictionMade(
+                    id=f"p{offset}", time=1_500_000_000_000, key="k", request_id="r", model=model, unit="u",
+                    variant="v", version=version, shadows=shadows,
+                ),
+                partition, offset,
+            )  # fmt: skip
+    assert answers.rows() == [
+        {"model": "m", "version": "1.0.0", "partition": 0, "answers": 1, "shadows": 1, "first": 0, "last": 1}
+    ]
