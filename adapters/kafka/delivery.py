@@ -28,7 +28,7 @@ class Batch:
     committed and comes again, or an error, which ends the process: nothing else keeps Faust from going on.
     """
 
-    __slots__ = ("_deliveries", "app", "generation", "partition", "reader", "records", "topic")
+    __slots__ = ("_deliveries", "app", "generation", "partition", "reader", "records", "size", "topic")
 
     def __init__(self, app: BatchApp, reader: str, deliveries: Sequence[Delivery]) -> None:
         first = deliveries[0]
@@ -38,6 +38,7 @@ class Batch:
         self.records: Sequence[ConsumerRecord] = first.records
         if len(deliveries) > 1:
             self.records = [record for delivery in deliveries for record in delivery.records]
+        self.size = sum(delivery.size for delivery in deliveries)
         self._deliveries = deliveries
 
     def __repr__(self) -> str:

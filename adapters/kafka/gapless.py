@@ -22,32 +22,50 @@ PATIENCE_S = 10.0  # an offset that stays empty for so long was given to a produ
 log = logging.getLogger(__name__)
 
 
-def make_consumer(settings: KafkaSettings, **options: Any) -> AIOKafkaConsumer:
-    """A consumer for this broker. `options` go to the client."""
-    kind = AIOKafkaConsumer if settings.capabilities.gapless_fetch else GaplessConsumer
-    return kind(**settings.client_kwargs(), **options)
+def make_consumer(settings: KafkaSettings, *, bare: bool = False, **options: Any) -> AIOKafkaConsumer:
+    """A consumer for this broker. `options` go to the client.
+
+    A `bare` one gives out the records of the client's parser, which know offset, timestamp, key, value and headers:
+    a ConsumerRecord around each, with the partition once more, takes longer to make than all of the parsing.
+    """
+    gapless = settings.capabilities.gapless_fetch
+    if gapless and not bare:
+        return AIOKafkaConsumer(**settings.client_kwargs(), **options)
+    return _Consumer(not gapless, bare, **settings.client_kwargs(), **options)
 
 
-class GaplessConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
-    """Ends what a fetch returned before the first missing offset, and fetches that again."""
+class _Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
+    """Ends what a fetch returned before the first missing offset, if it has to wait for it, and fetches that again."""
+
+    def __init__(self, waits: bool, bare: bool, **options: Any) -> None:  # noqa: FBT001  given by make_consumer
+        super().__init__(**options)
+        self._waits, self._bare = waits, bare
 
     async def start(self) -> None:
         """Start, and look into every fetch from here on."""
         await super().start()
-        self._fetcher._records = _Fetched()  # noqa: SLF001  the client has no other place to look in
+        self._fetcher._records = _Fetched(self._waits, self._bare)  # noqa: SLF001  the client has no other place
 
 
 class _Fetched(OrderedDict[TopicPartition, Any]):
     """What the client has fetched and not given out yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, waits: bool, bare: bool) -> None:  # noqa: FBT001  given by make_consumer
         super().__init__()
         self.waiting: dict[TopicPartition, tuple[int, float]] = {}  # an empty offset, and when it was first seen
+        self._waits, self._bare = waits, bare
 
     def __setitem__(self, tp: TopicPartition, result: Any) -> None:
-        if getattr(result, "_partition_records", None) is not None:
-            result._partition_records = _Gapless(tp, result._partition_records, self.waiting)  # noqa: SLF001
+        records = getattr(result, "_partition_records", None)
+        if records is not None and self._bare:
+            records._consumer_record = _as_parsed  # noqa: SLF001  made when it is first asked for a record
+        if records is not None and self._waits:
+            result._partition_records = _Gapless(tp, records, self.waiting)  # noqa: SLF001
         super().__setitem__(tp, result)
+
+
+def _as_parsed(_: TopicPartition, record: Any) -> Any:
+    return record
 
 
 class _Gapless:

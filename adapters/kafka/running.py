@@ -50,6 +50,9 @@ async def _process(state: PartitionState, batch: Batch, max_slice_bytes: int) ->
         records = list(itertools.dropwhile(lambda record: record.offset <= applied, records))
         if not records:
             return
+    if len(records) <= MAX_RECORDS and batch.size <= max_slice_bytes:
+        await _apply(state, batch, records)
+        return
     for part, _ in cut(records, MAX_RECORDS, max_slice_bytes):
         await _apply(state, batch, part)
 

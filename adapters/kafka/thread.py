@@ -33,6 +33,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         self._assignor = self.app.assignor  # keeps equal partition numbers of an agent's topics together
         return make_consumer(
             self.app.kafka,
+            bare=True,
             request_timeout_ms=int(timing.request_timeout_s * 1000),
             client_id=conf.broker_client_id,
             group_id=conf.id,

@@ -24,6 +24,7 @@ from adapters import processes
 from adapters.errors import DependencyUnavailable, InvalidSetting
 from adapters.kafka.broker import Broker, Kind, start_broker
 from adapters.kafka.capabilities import EMBEDDED, EVERYTHING, Capabilities, probe
+from adapters.kafka.closing import stop_consumer
 from adapters.kafka.gapless import make_consumer
 from adapters.kafka.settings import KafkaSettings
 from tests.contracts.broker_measures import MEASURES, OLD_MS, consumer, make_topic, missed, producer, read, write_batch
@@ -99,7 +100,30 @@ async def test_it_can_do_what_it_declares_and_no_more(here: KafkaSettings, capab
 
 
 async def test_our_consumer_passes_over_nothing_on_any_broker(here: KafkaSettings) -> None:
-    assert await missed(here, make_consumer(here, auto_offset_reset="earliest")) == 0
+    assert await missed(here, make_consumer(here, auto_offset_reset="earliest"), 12_000) == 0
+
+
+async def test_bare_records_are_the_records(here: KafkaSettings) -> None:
+    """What a worker reads, beside what the client would have made of it."""
+    topic = await make_topic(here, "bare")
+    place = TopicPartition(topic, 0)
+    async with producer(here) as client:
+        for i in range(20):
+            key, value = (None if i % 3 == 0 else b"%d" % i), (None if i % 3 == 1 else b"value %d" % i)
+            await client.send_and_wait(topic, value, key=key, partition=0, headers=[("n", b"%d" % i)] * (i % 3))
+    seen: list[list[tuple[object, ...]]] = []
+    for bare in (False, True):
+        one = make_consumer(here, bare=bare, auto_offset_reset="earliest")
+        await one.start()
+        one.assign([place])
+        records: list[tuple[object, ...]] = []
+        async with asyncio.timeout(30):
+            while len(records) < 20:
+                fetched = (await one.getmany(timeout_ms=200)).get(place, ())
+                records += [(r.offset, r.timestamp, r.timestamp_type, r.key, r.value, [*r.headers]) for r in fetched]
+        await stop_consumer(one)
+        seen.append(records)
+    assert seen[0] == seen[1]
 
 
 def test_each_capability_is_measured() -> None:
