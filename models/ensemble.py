@@ -84,13 +84,16 @@ class Ensemble(LearnsOnline, Model):
             else:
                 fixed.append(RULES[self.parameters.weights](every, targets[:, step]).tolist())
         self._fixed: list[list[float]] = fixed
+        self._mixing: FloatArray | None = None
 
     def step_weights(self, step: int) -> FloatArray:
         """Weights of the experts, the random walk the last, at a step from 0."""
         return self._boas[step].weights if self._boas else np.array(self._fixed[step])
 
     def forecast(self, rows: FloatArray, horizon: int) -> FloatArray:
-        weights = np.array([self.step_weights(step) for step in range(horizon)])
+        if self._mixing is None:
+            self._mixing = np.array([self.step_weights(step) for step in range(self.signature.max_horizon)])
+        weights = self._mixing[:horizon]
         values = np.zeros((len(rows), horizon))
         for place, expert in enumerate(self._experts):  # one by one: a sum in this order, whatever the batch
             values += weights[:, place] * expert.forecast(rows, horizon)
@@ -109,6 +112,7 @@ class Ensemble(LearnsOnline, Model):
         for step, boa in enumerate(self._boas):
             if np.isfinite(targets[step]):
                 boa.learn(boa.weights, np.append(said[:, step], 0.0), float(targets[step]))
+        self._mixing = None
         for expert in self._experts:
             if isinstance(expert, LearnsOnline):
                 expert.observe(row, targets)
@@ -122,7 +126,7 @@ class Ensemble(LearnsOnline, Model):
 
     def restore(self, files: Mapping[str, bytes]) -> None:
         held = msgspec.json.decode(files["ensemble.json"], type=_Weights)
-        self._fixed = held.fixed
+        self._fixed, self._mixing = held.fixed, None
         self._boas = [Boa(len(state.weights), self.parameters.boa, state) for state in held.boa]
         self._experts = tuple(self._fresh())
         for place, expert in enumerate(self._experts):
