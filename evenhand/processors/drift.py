@@ -74,7 +74,7 @@ class Drift(Judge):
         watching = self.watching.get(first.subject)
         if watching is None or watching.champion != first.champion:
             if watching is not None:
-                self._end(first, watching, output)
+                self._end(first, first.subject, watching, f"version {first.champion} serves now", output)
             known = self._reference(first.model, first.champion, None)
             watching = self.watching[first.subject] = Watching.begun(first, rule, known)
         size, champion = first.monitoring.rows, first.champion
@@ -186,8 +186,14 @@ class Drift(Judge):
             "estimate_trusted": float(estimate.trusted),
         }  # fmt: skip
 
-    def _end(self, first: EpochMeasured, watching: Watching, output: Output) -> None:
-        """Another version serves: what drifted of the one before is over, and its samples go."""
+    def ended(self, subject: str, by: EpochMeasured, output: Output) -> None:
+        watching = self.watching.pop(subject, None)
+        if watching is not None:
+            self._end(by, subject, watching, "another policy of monitoring holds now", output)
+            self._put(WATCHING_ROW + subject.encode(), None, output)
+
+    def _end(self, first: EpochMeasured, subject: str, watching: Watching, reason: str, output: Output) -> None:
+        """Another version serves, or another policy holds: what has drifted is over, and its samples go."""
         drifted: list[tuple[str, str, int]] = []
         for of, line in watching.lines.items():
             if line.watch.phase == "drifted":
@@ -197,10 +203,9 @@ class Drift(Judge):
         drifted += [("estimate", "early_warning", estimator.generation)] * estimator.is_distrusted
         for kind, detector, generation in drifted:
             common = {**self._common(first, kind, generation), "version": watching.champion}
-            name = stable_id("drift-over", first.subject, kind, watching.champion, first.last_epoch)
-            reason = f"version {first.champion} serves now"
+            name = stable_id("drift-over", subject, kind, watching.champion, first.last_epoch)
             self._send(DriftCleared(id=name, detector=detector, reason=reason, **common), [], output)
-        for key in [key for key in self._stored if key.startswith(SAMPLE_ROW + f"{first.subject}/".encode())]:
+        for key in [key for key in self._stored if key.startswith(SAMPLE_ROW + f"{subject}/".encode())]:
             self._put(key, None, output)
 
     def _common(self, first: EpochMeasured, kind: str, generation: int) -> dict[str, Any]:

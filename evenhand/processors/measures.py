@@ -16,11 +16,16 @@ Places = list[tuple[str, int, int, int]]
 
 
 class Reached(msgspec.Struct):
-    """How far a subject is judged, and how far each partition has reported. A silence is told once, however long."""
+    """How far a subject is judged, and how far each partition has reported. A silence is told once, however long.
+
+    It is over when a later policy of the same model is judged: all partitions have reported this one by then.
+    """
 
     next_epoch: int
     partitions: dict[int, int] = {}
     is_silent: bool = False
+    is_over: bool = False
+    began_s: int = 0
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True):
@@ -48,6 +53,9 @@ class Judge(Processor):
     def silent(self, last: EpochMeasured, output: Output) -> None:
         """The first of some epochs in which nothing was measured anywhere."""
 
+    def ended(self, subject: str, by: EpochMeasured, output: Output) -> None:
+        """A policy is over: a later one of its model is judged."""
+
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         for key, value in rows:
             if key.startswith(SUBJECT_ROW):
@@ -66,8 +74,8 @@ class Judge(Processor):
         output, touched = Output(), dict[str, EpochMeasured]()
         for record in records:
             event = self._decoder.decode(record.value or b"")
-            reached = self.subjects.setdefault(event.subject, Reached(event.first_epoch))
-            if event.last_epoch <= reached.partitions.get(event.partition, reached.next_epoch - 1):
+            reached = self._reached(event)
+            if reached.is_over or event.last_epoch <= reached.partitions.get(event.partition, reached.next_epoch - 1):
                 continue  # a repeat
             reached.partitions[event.partition] = event.last_epoch
             touched[event.subject] = event
@@ -82,6 +90,13 @@ class Judge(Processor):
             output.rows[SUBJECT_ROW + subject.encode()] = msgspec.json.encode(self.subjects[subject])
         return output
 
+    def _reached(self, event: EpochMeasured) -> Reached:
+        reached = self.subjects.get(event.subject)
+        if reached is None:
+            began_s = event.first_epoch * event.epoch_s
+            reached = self.subjects[event.subject] = Reached(event.first_epoch, began_s=began_s)
+        return reached
+
     def _go_on(self, subject: str, latest: EpochMeasured, output: Output) -> None:
         reached = self.subjects[subject]
         if not latest.is_alone and len(reached.partitions) < self.partitions:
@@ -93,11 +108,20 @@ class Judge(Processor):
             output.rows.update({_row((subject, epoch, part.measured.partition)): None for part in parts})
             if epoch > reached.next_epoch:
                 self._say_silent(reached, parts[0].measured, output)
+            self._end_others(subject, parts[0].measured, output)
             self.judge(parts, output)
             reached.next_epoch, reached.is_silent = epoch + 1, False
         if reached.next_epoch <= complete:
             self._say_silent(reached, latest, output)
             reached.next_epoch = complete + 1
+
+    def _end_others(self, subject: str, by: EpochMeasured, output: Output) -> None:
+        began_s = self.subjects[subject].began_s
+        for name, other in self.subjects.items():
+            if other.began_s < began_s and not other.is_over and name.startswith(f"{by.model}@"):
+                other.is_over, other.partitions = True, {}
+                self.ended(name, by, output)
+                output.rows[SUBJECT_ROW + name.encode()] = msgspec.json.encode(other)
 
     def _say_silent(self, reached: Reached, like: EpochMeasured, output: Output) -> None:
         if reached.is_silent or like.is_alone:

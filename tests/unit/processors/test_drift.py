@@ -21,9 +21,12 @@ from evenhand.events import (
     OutcomeObserved,
     PredictionRequested,
     PredictionScored,
+    Served,
 )
 from evenhand.monitoring import DriftRule, Monitoring
 from evenhand.offline import Log, Runner, loop
+from evenhand.processors.base import Row
+from evenhand.processors.control import control
 from evenhand.processors.drift import Drift
 from evenhand.topics import DRIFT_SIGNALS, MEASUREMENTS, METRICS, OUTCOMES, REPORTS, REQUESTS, SCORED
 from tests.unit.processors.play import PARTITIONS, START, Lines, served, story, trial, write
@@ -238,3 +241,35 @@ def test_concept_drift_without_input_drift_is_told_of_the_losses_and_the_estimat
     assert {each.kind for each in began} == {"losses", "estimate"}, "neither inputs nor predictions have moved"
     changed = START + 1500 * 150
     assert all(changed < each.time <= changed + 2000 * 150 for each in began), "within 2,000 matured outcomes"
+
+
+def changing(told: list[tuple[float, str, Event]], at: int, then: Served) -> Log:
+    """A log in which another configuration holds from a time on."""
+    whole, log = write(told, monitored(), 11), Log(PARTITIONS)
+    row = Row(None, encode(control(then, "line", at, "second")), [])
+    for (topic, partition), records in whole.records.items():
+        rows = [Row(each.key, each.value, each.headers) for each in records]
+        if topic == REQUESTS:
+            ticks = [i for i, each in enumerate(rows) if b'"Ticked"' in (each.value or b"")]
+            rows.insert(next(i for i in ticks if msgspec.json.decode(rows[i].value or b"")["time"] >= at), row)
+        log.append(topic, partition, rows)
+    return log
+
+
+def test_another_policy_or_champion_begins_anew_and_ends_what_had_drifted() -> None:
+    told, at = drifting(11, requests=2400), START + 120_000
+    first = monitored().served
+    assert first.monitoring is not None
+    longer = msgspec.structs.replace(first, monitoring=msgspec.structs.replace(first.monitoring, epoch_s=20))
+    promoted = msgspec.structs.replace(first, champion="1.1.0", experiment=None)
+    for then, reason in ((longer, "another policy"), (promoted, "version 1.1.0 serves now")):
+        log = play(changing(told, at, then))
+        found = signals(log)
+        over = [each for each in found if isinstance(each, DriftCleared) and reason in each.reason]
+        assert over
+        assert all(each.time >= at for each in over)
+        assert {each.version for each in over} == {"1.0.0"}
+        expected = first_of_each(log, *JUDGED)
+        for other in range(2):
+            again = play(changing(told, at, then), seed=other, crash=0.3 * other, batch=1 + other * 30)
+            assert first_of_each(again, *JUDGED) == expected
