@@ -6,11 +6,13 @@ nothing is left to read, everything that follows from the copy has been decided.
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 from aiokafka.structs import TopicPartition
 
 from adapters import response_times
@@ -24,13 +26,23 @@ from adapters.stage import Stage, stage
 from evenhand.alerts.books import Book, Compared
 from evenhand.alerts.books import compare as compare_alerts
 from evenhand.codec import decode
-from evenhand.comparison import Comparison, compare
+from evenhand.comparison import Comparison, compare, compare_signals
 from evenhand.envelope import NEVER, float_header
 from evenhand.errors import InvalidEvent, ModelUnavailable
 from evenhand.events import ControlChanged, Event, PredictionMade, Ticked
 from evenhand.judgement import Judgement
 from evenhand.processors.base import Row
-from evenhand.topics import DECISIONS, EVIDENCE, METRICS, OUTCOMES, PREDICTIONS, REQUESTS, STATEFUL, TOPICS
+from evenhand.topics import (
+    DECISIONS,
+    DRIFT_SIGNALS,
+    EVIDENCE,
+    METRICS,
+    OUTCOMES,
+    PREDICTIONS,
+    REQUESTS,
+    STATEFUL,
+    TOPICS,
+)
 from models.store import ModelStore
 
 READ = {name for name, topic in TOPICS.items() if set(topic.read_by) & (set(STATEFUL) - {"control"})}
@@ -102,9 +114,11 @@ async def replay(
         await until_done(on, say)
         async with log_reader(at.kafka) as reader:
             again = Topics(at.kafka, reader)
-            replayed, alerts = await judged(again), await recorded(again)
+            replayed, alerts, signals = await judged(again), await recorded(again), await signalled(again)
     before = await recorded(recording) if within.start_ms is None else Book([], {})
     compared = compare(await judged(recording), replayed, copy.watermark, copy.controls.values())
+    if within.start_ms is None:  # else what had been learned of what is normal is not in the copy
+        compared.drift = compare_signals(await signalled(recording), signals)
     return copy, compared, compare_alerts(before, alerts)
 
 
@@ -154,6 +168,20 @@ async def judged(recording: Recording) -> Judgement:
     async for record in recording.read((EVIDENCE, DECISIONS)):
         (judgement.hear_report if record.topic == EVIDENCE else judgement.hear_decision)(record.value or b"")
     return judgement
+
+
+async def signalled(recording: Recording) -> dict[str, bytes]:
+    """The first record of each signal of drift; none where the recording has no such topic."""
+    found: dict[str, bytes] = {}
+    with contextlib.suppress(DependencyUnavailable, KeyError):
+        async for record in recording.read((DRIFT_SIGNALS,)):
+            value = record.value or b""
+            found.setdefault(msgspec.json.decode(value, type=_Named).id, value)
+    return found
+
+
+class _Named(msgspec.Struct):
+    id: str
 
 
 async def until_done(stage: Stage, say: Callable[[str], None]) -> None:

@@ -25,6 +25,25 @@ class Difference(msgspec.Struct):
     replayed: DecisionMade | None
 
 
+class Signals(msgspec.Struct, frozen=True):
+    """Signals of drift, as far as both have come; `differing` are the ids of those that are not the same bytes."""
+
+    compared: int = 0
+    differing: tuple[str, ...] = ()
+
+
+def compare_signals(recorded: Mapping[str, bytes], replayed: Mapping[str, bytes]) -> Signals:
+    """Compare the first record of each id. An export may lack the last ones, and so may a replay.
+
+    >>> compare_signals({"a": b'{"time":1}', "b": b'{"time":3}'}, {"a": b'{"time":1}', "c": b'{"time":2}'}).differing
+    ('c',)
+    """
+    times = [{of: msgspec.json.decode(value)["time"] for of, value in each.items()} for each in (recorded, replayed)]
+    last = min(max(each.values(), default=0) for each in times)
+    both = sorted(of for of in {**times[0], **times[1]} if {**times[0], **times[1]}[of] <= last)
+    return Signals(len(both), tuple(of for of in both if recorded.get(of) != replayed.get(of)))
+
+
 class Comparison(msgspec.Struct):
     """What came of it.
 
@@ -39,11 +58,12 @@ class Comparison(msgspec.Struct):
     beyond: int
     left_out: list[str]
     unlike: list[ControlChanged]
+    drift: Signals = Signals()
 
     @property
     def equal(self) -> bool:
         """Whether both are the same, byte for byte."""
-        return self.difference is None and not self.unlike
+        return self.difference is None and not self.unlike and not self.drift.differing
 
 
 def compare(recorded: Judgement, replayed: Judgement, watermark: int, controls: Iterable[ControlChanged]) -> Comparison:

@@ -126,8 +126,8 @@ async def _replayed(
         "equal": found.equal and alerts.equal, "alerts": alerts.alerts, "alert_difference": alerts.difference,
         "compared": found.compared, "recorded": found.recorded_digest,
         "replayed": found.replayed_digest, "difference": found.difference, "beyond": found.beyond,
-        "left_out": found.left_out, "unlike": found.unlike, "records": copy.records, "controls": len(copy.controls),
-        "watermark": copy.watermark,
+        "left_out": found.left_out, "unlike": found.unlike, "drift": found.drift, "records": copy.records,
+        "controls": len(copy.controls), "watermark": copy.watermark,
     }  # fmt: skip
 
 
@@ -167,6 +167,11 @@ def _text(shown: dict[str, Any]) -> str:
         f"control {each.digest} of {when(each.time)} does not follow from the decision {each.cause}: {each.reason}"
         for each in shown["unlike"]
     ]
+    drift = shown["drift"]
+    if drift.differing:
+        parts.append(f"signals of drift that differ: {', '.join(drift.differing)}, see `evenhand drift show ID`")
+    elif drift.compared:
+        parts.append(f"{drift.compared} signals of drift, the same to the byte")
     if shown["beyond"]:
         parts.append(f"{shown['beyond']} more were replayed, which the recording had not decided yet")
     if shown["left_out"]:
