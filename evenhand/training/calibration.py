@@ -13,7 +13,7 @@ import numpy as np
 from evenhand.training.examples import FloatArray
 
 BINS = 10
-PRIOR = 10.0  # outcomes of a coin that each bin is mixed with
+PRIOR = 20.0  # outcomes of a coin that each bin is mixed with
 EARLY = 500
 EVERY = 25
 FORGETTING = 20_000
@@ -75,20 +75,22 @@ class Calibrator:
         else:
             state.early.append((score, hit))
             if len(state.early) == EARLY:
-                self._bin()
-        if state.taken % EVERY == 0 and state.edges:
-            state.fitted = isotonic(state.edges, state.counts, state.hits)
+                state.edges, state.counts, state.hits = _binned(state.early)
+                state.early = []
+        if state.taken % EVERY == 0:
+            state.fitted = isotonic(*(_binned(state.early) if state.early else (state.edges, state.counts, state.hits)))
 
-    def _bin(self) -> None:
-        state = self.state
-        scores = sorted(score for score, _ in state.early)
-        edges = sorted({scores[len(scores) * part // BINS - 1] for part in range(1, BINS)})
-        state.edges, state.counts, state.hits = edges, [0.0] * (len(edges) + 1), [0.0] * (len(edges) + 1)
-        for score, hit in state.early:
-            place = bisect.bisect_left(edges, score)
-            state.counts[place] += 1.0
-            state.hits[place] += hit
-        state.early = []
+
+def _binned(pairs: list[tuple[float, float]]) -> tuple[list[float], list[float], list[float]]:
+    """Bins of equal counts: their edges, how many outcomes each holds, and how many of those were right."""
+    scores = sorted(score for score, _ in pairs)
+    edges = sorted({scores[len(scores) * part // BINS - 1] for part in range(1, BINS)})
+    counts, hits = [0.0] * (len(edges) + 1), [0.0] * (len(edges) + 1)
+    for score, hit in pairs:
+        place = bisect.bisect_left(edges, score)
+        counts[place] += 1.0
+        hits[place] += hit
+    return edges, counts, hits
 
 
 def isotonic(edges: list[float], counts: list[float], hits: list[float]) -> Calibration:
