@@ -11,6 +11,7 @@ from evenhand.processors.measured import Batch, OpenEpoch
 from evenhand.processors.policies import Policy
 
 DUE_ROW, MATURED_ROW = b"d/", b"m/"
+MOST = 8_192  # predictions of an epoch that are followed: those of the least hashes, so that a row fits in a record
 _PAIR = np.dtype([("epoch", "i8"), ("id", "u8")])
 
 
@@ -55,7 +56,7 @@ class Labels:
     def made(self, policy: Policy, epoch: int, held: OpenEpoch) -> dict[bytes, bytes | None]:
         """An epoch closes: its answers are due at the end of the epoch in which the last wait is over."""
         rows = held.unpacked("made")[0]
-        ids = np.unique(rows["id"][(rows["failed"] == 0) & (rows["served"] == rows["version"])])
+        ids = np.unique(rows["id"][(rows["failed"] == 0) & (rows["served"] == rows["version"])])[:MOST]
         if not len(ids):
             return {}
         epoch_ms = policy.monitoring.epoch_s * 1000
