@@ -29,7 +29,7 @@ from evenhand.partitioning import partition_of
 from evenhand.topics import DRIFT_SIGNALS, METRICS, REPORTS
 
 HOST = "_host"
-EVERY_S = 10.0
+EVERY_S, AGAIN_S = 10.0, 5.0
 _LOOK_BACK = 200  # records of a partition: what was reported before this began
 _SEND_S = 10.0
 log = logging.getLogger(__name__)
@@ -48,12 +48,22 @@ async def export(settings: KafkaSettings, folder: Path, port: int, every_s: floa
     address_path(folder).write_text(address + "\n", encoding="utf-8")
     log.warning("metrics for Prometheus are at %s", address)
     try:
-        async with log_reader(settings) as reader, log_reader(settings) as asked:
-            await asyncio.gather(_follow(reader, settings, gauges), _read(asked, settings, folder, gauges, every_s))
+        while True:
+            try:
+                await _export(settings, folder, gauges, every_s)
+            except* (KafkaError, DependencyUnavailable, OSError, TimeoutError) as error:
+                log.warning("the log cannot be followed for now: %r", error.exceptions)
+            await asyncio.sleep(AGAIN_S)
     finally:
         with contextlib.suppress(OSError):
             address_path(folder).unlink()
         await asyncio.to_thread(end)
+
+
+async def _export(settings: KafkaSettings, folder: Path, gauges: Gauges, every_s: float) -> None:
+    async with log_reader(settings) as reader, log_reader(settings) as asked, asyncio.TaskGroup() as tasks:
+        tasks.create_task(_follow(reader, settings, gauges))
+        tasks.create_task(_read(asked, settings, folder, gauges, every_s))
 
 
 async def _follow(reader: LogReader, settings: KafkaSettings, gauges: Gauges) -> None:

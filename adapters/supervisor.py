@@ -122,6 +122,7 @@ class Supervisor:
         for name in self._worker_names:
             self._add(name, "worker", "--name", name, BROKER_CLIENT_ID=f"evenhand-{name}")
         self._add("clock", "clock")
+        self._add("exporter", "exporter")
         if self._tells:
             self._add("notifier", "notifier")
         self._say("training the models that are missing")
@@ -193,7 +194,7 @@ class Supervisor:
         """The broker is new and empty: what the workers hold is of a log that is gone."""
         log.warning("the broker was started again and has lost the log: workers start anew")
         self._phase("starting", "the broker has died and lost its log")
-        self._stop_services("clock", "notifier", *self._worker_names)
+        self._stop_services("clock", "exporter", "notifier", *self._worker_names)
         self._start_loop()
 
     def _give_up_early(self) -> None:
@@ -213,7 +214,7 @@ class Supervisor:
         self._phase("stopping", message)
         for child in list(self._steps):
             child.stop(1.0)
-        self._stop_services("clock", "notifier", *self._worker_names)
+        self._stop_services("clock", "exporter", "notifier", *self._worker_names)
         self._stop_services("redis", "broker")
         if failure:
             self._phase("failed", message)

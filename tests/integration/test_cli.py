@@ -204,6 +204,11 @@ def test_the_log_tells_who_was_champion_at_any_time_and_why(home: Home) -> None:
     assert home.ok("models", "as-of", "2001-01-01", "--json").json() == []
 
 
+def test_nothing_has_drifted_so_far(home: Home) -> None:
+    assert home.ok("drift", "list", "--json").json() == []
+    assert all(row["model"] == "btc-usd-1h" for row in home.ok("drift", "status", "--json").json())
+
+
 def test_doctor_finds_nothing_wrong(home: Home) -> None:
     assert all(each["ok"] for each in home.ok("doctor", "--json").json())
 
@@ -211,7 +216,7 @@ def test_doctor_finds_nothing_wrong(home: Home) -> None:
 def test_down_leaves_nothing_that_runs(home: Home) -> None:
     assert len(home.processes()) >= 6, "broker, Redis, clock, two workers and their supervisor"
     stopped = home.ok("down", "--json").json()["stopped"]
-    assert sorted(stopped) == ["broker", "clock", "redis", "w1", "w2"]
+    assert sorted(stopped) == ["broker", "clock", "exporter", "redis", "w1", "w2"]
     wait_for("processes to be gone", lambda: not home.processes())
     done = home.run("status", "--json")
     assert (done.code, done.json()["phase"]) == (exits.FAILED, "down")
