@@ -13,12 +13,12 @@ from adapters.kafka.settings import KafkaSettings
 from adapters.loop_state import added
 from adapters.stage import Stage
 from evenhand.envelope import NEVER
-from evenhand.events import DriftCleared, DriftDetected
+from evenhand.events import AlertFired, AlertResolved, DriftCleared, DriftDetected
 from evenhand.judgement import Judgement
 from evenhand.processors.counts import COUNTS_ROW, Counts
 from evenhand.processors.in_band import TICKS_ROW
 from evenhand.processors.measures import SUBJECT_ROW, Reached
-from evenhand.topics import DECISIONS, DRIFT_SIGNALS, EVIDENCE, state_topic
+from evenhand.topics import ALERTS, DECISIONS, DRIFT_SIGNALS, EVIDENCE, state_topic
 
 ATTRIBUTION, DRIFT = state_topic("attribution").name, state_topic("drift").name
 STALLED_S = 120.0
@@ -32,6 +32,7 @@ class Follower:
         self._settings, self.judgement = settings, judgement
         self.changed = asyncio.Event()
         self._signals: dict[str, DriftDetected | DriftCleared] = {}
+        self._alerts: dict[str, AlertFired | AlertResolved] = {}
         self._books = {partition: Loaded() for partition in range(settings.partitions)}
         self._judges = {partition: Loaded() for partition in range(settings.partitions)}
         self._ended: BaseException | None = None
@@ -51,15 +52,20 @@ class Follower:
         return sorted(self._signals.values(), key=lambda event: (event.time, event.id))
 
     @property
+    def alerts(self) -> list[AlertFired | AlertResolved]:
+        """What fired and was resolved, in order of time; the first record of each id."""
+        return sorted(self._alerts.values(), key=lambda event: (event.time, event.id))
+
+    @property
     def drift_through(self) -> int:
         """The last epoch up to which drift has been judged; -1 while nothing has."""
         judged = [
-            msgspec.json.decode(value, type=Reached).next_epoch - 1
+            msgspec.json.decode(value, type=Reached)
             for loaded in self._judges.values()
             for key, (value, _) in loaded.rows.items()
             if key.startswith(SUBJECT_ROW)
         ]
-        return min(judged, default=-1)
+        return min((each.next_epoch - 1 for each in judged if not each.is_over), default=-1)
 
     @property
     def watermark(self) -> int:
@@ -84,7 +90,7 @@ class Follower:
     async def follow(self, reader: LogReader) -> None:
         """Read for ever."""
         try:
-            places = await reader.places(EVIDENCE, DECISIONS, DRIFT_SIGNALS, ATTRIBUTION, DRIFT)
+            places = await reader.places(EVIDENCE, DECISIONS, DRIFT_SIGNALS, ALERTS, ATTRIBUTION, DRIFT)
             async with contextlib.aclosing(reader.read(await reader.beginnings(places))) as records:
                 async for record in records:
                     topic = self._settings.bare(record.topic)
@@ -95,6 +101,9 @@ class Follower:
                     elif topic == DRIFT_SIGNALS:
                         signal = msgspec.json.decode(record.value or b"", type=DriftDetected | DriftCleared)
                         self._signals.setdefault(signal.id, signal)
+                    elif topic == ALERTS:
+                        alert = msgspec.json.decode(record.value or b"", type=AlertFired | AlertResolved)
+                        self._alerts.setdefault(alert.id, alert)
                     else:
                         (self._books if topic == ATTRIBUTION else self._judges)[record.partition].take(record)
                     self.changed.set()

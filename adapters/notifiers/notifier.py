@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.structs import TopicPartition
@@ -69,7 +70,9 @@ class ChannelReader:
 
     async def run(self, producer: AIOKafkaProducer) -> None:
         """Read and deliver for ever."""
-        options = {"enable_auto_commit": False, "auto_offset_reset": "earliest", "fetch_max_wait_ms": 200}
+        options: dict[str, Any] = {
+            "enable_auto_commit": False, "auto_offset_reset": "earliest", "fetch_max_wait_ms": 200,
+        }  # fmt: skip
         consumer = make_consumer(self._settings, group_id=group(self._settings, self._channel.name), **options)
         await consumer.start()
         committing = asyncio.create_task(self._commit_for_ever(consumer))

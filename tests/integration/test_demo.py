@@ -38,6 +38,14 @@ def demo(folder: Path, *options: str) -> Shown:
     decisions = (out / "decisions.ndjson").read_bytes()
     assert len(decisions.splitlines()) == summary["decisions"] == sum(summary["actions"].values())
     assert all(json.loads(line)["reasons"] for line in decisions.splitlines())
+    alerts = [json.loads(line) for line in (out / "alerts.ndjson").read_text().splitlines()]
+    assert alerts == summary["alerts"]
+    books: dict[str, list[str]] = {}
+    for alert in alerts:
+        books.setdefault(alert["fingerprint"], []).append(alert["status"])
+    assert all(book == ["firing", "resolved"] * (len(book) // 2) for book in books.values()), (
+        "all that fired is resolved"
+    )
     return Shown(summary, decisions, done.stderr)
 
 
@@ -58,6 +66,9 @@ def test_the_decision_log_does_not_depend_on_workers_kills_or_the_order_of_arriv
     assert alone.summary["decisions"] >= 20
     assert set(alone.summary["actions"]) == {"continue", "no_data", "stop_harm"}
     assert others.decisions == alone.decisions
+    assert others.summary["alerts"] == alone.summary["alerts"]
+    fired = {alert["labels"]["alertname"] for alert in alone.summary["alerts"]}
+    assert fired >= {"error-rate burns its error budget", "faulty-release was stopped"}
     assert demo(tmp_path / "seed", *hours, "--seed", "8").decisions != alone.decisions
 
 

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import msgspec
 
 from adapters.following import Follower, following, wait_for
+from adapters.replaying import until_done
 from adapters.stage import Stage
 from evenhand.demonstration.play import Play
 from evenhand.epochs import last_closed_epoch
-from evenhand.events import DecisionMade, DriftCleared, DriftDetected
+from evenhand.events import AlertFired, AlertResolved, DecisionMade, DriftCleared, DriftDetected
 from evenhand.processors.counts import Counts
 
 HOURS_AT_ONCE = 12
@@ -25,6 +26,7 @@ class Standing(NamedTuple):
     decisions: list[DecisionMade]
     killed: int
     drift: list[DriftDetected | DriftCleared]
+    alerts: list[AlertFired | AlertResolved]
 
 
 class Performance(msgspec.Struct):
@@ -35,6 +37,7 @@ class Performance(msgspec.Struct):
     wall_s: float
     killed: int
     drift: list[DriftDetected | DriftCleared]
+    alerts: list[AlertFired | AlertResolved]
 
 
 async def perform(play: Play, stage: Stage, tell: Callable[[Standing], None], kills: int = 0) -> Performance:
@@ -52,6 +55,7 @@ async def perform(play: Play, stage: Stage, tell: Callable[[Standing], None], ki
                     play.judgement.decisions(),
                     stage.killed,
                     follower.drift,
+                    follower.alerts,
                 )
             )
 
@@ -69,7 +73,11 @@ async def perform(play: Play, stage: Stage, tell: Callable[[Standing], None], ki
         while not _is_done(play, follower):
             await wait_for("the last epochs and waits to end", follower, stage)
             stand()
-        return Performance(follower.counts, records, time.monotonic() - began, stage.killed, follower.drift)
+        await until_done(stage, lambda _: None)  # what follows from the last judgements: alerts, and who hears of them
+        while await follower.wait(1.0):
+            stand()
+        wall_s = time.monotonic() - began
+        return Performance(follower.counts, records, wall_s, stage.killed, follower.drift, follower.alerts)
 
 
 def _is_done(play: Play, follower: Follower) -> bool:

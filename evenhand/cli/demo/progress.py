@@ -4,6 +4,7 @@ import sys
 from types import TracebackType
 from typing import Any, Self
 
+from evenhand.alerts.payload import alert_line
 from evenhand.cli.demo.driver import Standing
 from evenhand.cli.demo.summary import drift_line
 from evenhand.cli.output import note, when
@@ -18,6 +19,7 @@ class Progress:
         self._bar: Any = None
         self._task: Any = None
         self._decisions = self._signals = self._next_line = 0
+        self._alerts: set[str] = set()
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
@@ -54,6 +56,10 @@ class Progress:
         for signal in at.drift[self._signals :]:
             self._line(f"{when(signal.time)}  {drift_line(signal)}")
         self._signals = len(at.drift)
+        for alert in at.alerts:
+            if alert.id not in self._alerts:
+                self._alerts.add(alert.id)
+                self._line(f"{when(alert.time)}  {alert_line(alert)}")
         stand = f"{at.counts.matured:,} predictions matured, {len(at.decisions)} decisions"
         if self._bar is not None:
             self._bar.update(

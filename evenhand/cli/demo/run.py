@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.configuration import config_folder, read_configuration
+from adapters.configuration import config_folder, read_alerting, read_configuration, read_slo, watched
 from adapters.kafka.broker import Broker, start_broker
 from adapters.kafka.settings import KafkaSettings
 from adapters.run_state import home
@@ -23,6 +23,7 @@ from evenhand.cli.demo.driver import Performance, perform
 from evenhand.cli.demo.progress import Progress
 from evenhand.cli.demo.summary import Summary
 from evenhand.client.checkout import child_environment
+from evenhand.codec import encode
 from evenhand.demonstration.play import Play
 from evenhand.demonstration.trial import CONTROL_LAG_S, monitored
 from evenhand.demonstration.users import Plot
@@ -86,19 +87,21 @@ async def _perform(options: Options, root: Path, folder: Path, broker: Broker) -
                 market.prepare, candles, options.data.name, ModelStore(folder / "models"), endpoint, options.challenger,
                 options.hours, options.seed,
             )  # fmt: skip
-            play = _play(prepared, options)
+            play = _play(prepared, options, root)
             done = await perform(play, on, progress.tell, options.kills)
             return _summary(options, prepared, play, done, on, broker), play.judgement.log()
 
 
-def _play(prepared: market.Market, options: Options) -> Play:
+def _play(prepared: market.Market, options: Options, root: Path) -> Play:
     experiment = prepared.experiment
     plot = Plot(
         model=market.MODEL, grace_ms=experiment.grace_s * 1000, wait_ms=prepared.endpoint.wait_s * 1000,
         scene_ms=experiment.epoch_s * 1000, seed=options.seed, shuffle=options.shuffle,
     )  # fmt: skip
-    watched = monitored(prepared.endpoint.signature().features)
-    return Play(prepared.hours, plot, experiment, Judgement(PARTITIONS), CONTROL_LAG_S * 1000, watched)
+    policy = root / "config" / "demo"
+    base = monitored(prepared.endpoint.signature().features)
+    monitoring = watched(base, read_slo(policy), read_alerting(policy), market.MODEL)
+    return Play(prepared.hours, plot, experiment, Judgement(PARTITIONS), CONTROL_LAG_S * 1000, monitoring)
 
 
 def _summary(
@@ -139,6 +142,7 @@ def _summary(
         turning_points=[decision for decision in decisions if decision.action != "continue"],
         controls=play.changes,
         drift=done.drift,
+        alerts=done.alerts,
         decisions_digest=log_digest(play.judgement.log()),
         records=done.records,
         wall_s=done.wall_s,
@@ -152,6 +156,7 @@ def _leave(found: Summary, log: list[bytes], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
     (folder / "decisions.ndjson").write_bytes(b"".join(value + b"\n" for value in log))
+    (folder / "alerts.ndjson").write_bytes(b"".join(encode(alert) + b"\n" for alert in found.alerts))
 
 
 def _interrupt(number: int, frame: object) -> None:  # noqa: ARG001 - the signature of a handler

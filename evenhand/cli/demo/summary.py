@@ -2,8 +2,17 @@
 
 import msgspec
 
+from evenhand.alerts.payload import alert_line
 from evenhand.cli.output import when
-from evenhand.events import ControlChanged, DecisionMade, DriftCleared, DriftDetected, VariantPosterior
+from evenhand.events import (
+    AlertFired,
+    AlertResolved,
+    ControlChanged,
+    DecisionMade,
+    DriftCleared,
+    DriftDetected,
+    VariantPosterior,
+)
 from evenhand.experiments.experiment import Experiment
 
 _WHAT = {
@@ -49,6 +58,7 @@ class Summary(msgspec.Struct, kw_only=True):
     turning_points: list[DecisionMade]
     controls: list[ControlChanged]
     drift: list[DriftDetected | DriftCleared]
+    alerts: list[AlertFired | AlertResolved]
     decisions_digest: str
     records: int
     wall_s: float
@@ -59,7 +69,15 @@ class Summary(msgspec.Struct, kw_only=True):
 
 def text(found: Summary) -> str:
     """The summary in words."""
-    parts = (_tried(found), _decided(found), _believed(found), _drifted(found), _books(found), _where(found))
+    parts = (
+        _tried(found),
+        _decided(found),
+        _believed(found),
+        _drifted(found),
+        _alerted(found),
+        _books(found),
+        _where(found),
+    )
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
@@ -136,6 +154,15 @@ def _drifted(found: Summary) -> list[str]:
     lines = ["What has drifted"]
     lines += [f"  {when(signal.time)}  {drift_line(signal)}" for signal in found.drift]
     return lines if found.drift else [*lines, "  nothing"]
+
+
+def _alerted(found: Summary) -> list[str]:
+    fired = sum(isinstance(alert, AlertFired) for alert in found.alerts)
+    lines = [f"What was worth an alert ({fired} fired, {len(found.alerts) - fired} resolved)"]
+    lines += [f"  {when(alert.time)}  {alert_line(alert)}" for alert in found.alerts[:_SHOWN]]
+    if len(found.alerts) > _SHOWN:
+        lines.append(f"  and {len(found.alerts) - _SHOWN} more in alerts.ndjson beside the decision log")
+    return lines
 
 
 def drift_line(signal: DriftDetected | DriftCleared) -> str:
