@@ -6,7 +6,7 @@ deviations merge without the cancellation that a sum of squares suffers (values 
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -180,9 +180,12 @@ def _merge_metrics(a: Mapping[str, Moments], b: Mapping[str, Moments]) -> dict[s
     return {name: merge(a.get(name, none), b.get(name, none)) for name in sorted({*a, *b})}
 
 
-def fold(experiment: Experiment, exposures: Iterable[Exposure], pairs: Sequence[Pair]) -> dict[str, VariantEvidence]:
+def fold(
+    experiment: Experiment, exposures: Iterable[Exposure], pairs: Sequence[Pair], repeated: Container[str] = ()
+) -> dict[str, VariantEvidence]:
     """One epoch's evidence of each variant. Requests that share a cluster are averaged first: it counts once.
 
+    Clusters that are `repeated` have been counted in an earlier epoch: their outcomes matured, and say nothing new.
     Cost: a microsecond a pair and variant. The order of pairs must not depend on how they arrived.
     """
     counts = {variant.name: [0, 0, 0] for variant in experiment.variants}
@@ -196,11 +199,14 @@ def fold(experiment: Experiment, exposures: Iterable[Exposure], pairs: Sequence[
     codes: dict[str, int] = {}
     cluster = np.array([codes.setdefault(pair.cluster, len(codes)) for pair in pairs], np.int64)
     outcomes = np.array([pair.outcome for pair in pairs], np.float64)
+    known = np.array([pair.cluster in repeated for pair in pairs], np.bool_)
     metric = loss(experiment.success_metric) if experiment.measure is None else None
-    losses: dict[str, Floats] = {}
+    losses, matured = dict[str, Floats](), dict[str, int]()
     for name in counts:
         values = np.array([pair.values.get(name) for pair in pairs], np.float64)  # None becomes NaN
         losses[name] = values if metric is None else metric.losses(values, outcomes)
+        matured[name] = int(np.count_nonzero(~np.isnan(values)))
+        losses[name][known] = np.nan
     champion = losses[experiment.champion]
     evidence = {}
     for name, own in losses.items():
@@ -210,7 +216,7 @@ def fold(experiment: Experiment, exposures: Iterable[Exposure], pairs: Sequence[
             served=served,
             predictions=predictions,
             errors=errors,
-            matured=int(np.count_nonzero(~np.isnan(own))),
+            matured=matured[name],
             losses={} if metric is None else {metric.name: _of_clusters(own, cluster)},
             paired={experiment.success_metric: _of_clusters(own - champion, cluster)} if is_compared else {},
         )

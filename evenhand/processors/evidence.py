@@ -28,6 +28,7 @@ from evenhand.experiments.experiment import Experiment
 from evenhand.experiments.served import Measured, served
 from evenhand.partitioning import partition_of
 from evenhand.processors.base import Output, Processor, Record, Row
+from evenhand.processors.clusters import Clusters
 from evenhand.processors.cohorts import Cohorts
 from evenhand.processors.entries import Entries, Epoch, Place
 from evenhand.processors.in_band import InBand
@@ -52,7 +53,7 @@ class Evidence(Processor):
         self.in_band = InBand((*servers, "attribution"), self.name)
         self.subjects = Subjects()
         self.open: dict[tuple[str, int], Epoch] = {}
-        self.units, self.cohorts = Units(partition, partitions), Cohorts()
+        self.units, self.cohorts, self.clusters = Units(partition, partitions), Cohorts(), Clusters()
         self._row = 0
         self._where: dict[tuple[str, str], int] = {}  # (subject, id of a pair) -> its epoch
         self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
@@ -66,6 +67,7 @@ class Evidence(Processor):
         self.subjects.load(every)
         self.units.load(every)
         self.cohorts.load(every)
+        self.clusters.load(every)
         held = [(key, value) for key, value in every if key.startswith(ENTRIES_ROW)]
         for key, value in sorted(held, key=lambda row: int(row[0].rsplit(b"/", 1)[1])):
             subject, epoch, number = key.removeprefix(ENTRIES_ROW).decode().rsplit("/", 2)
@@ -77,6 +79,7 @@ class Evidence(Processor):
         yield from self.subjects.rows()
         yield from self.units.rows()
         yield from self.cohorts.rows()
+        yield from self.clusters.rows()
         for held in self.open.values():
             yield from held.divided()
 
@@ -206,6 +209,7 @@ class Evidence(Processor):
             if subject.over:
                 output.rows.update(self.units.forget(name))
                 output.rows.update(self.cohorts.forget(name))
+                output.rows.update(self.clusters.forget(name))
                 for epoch in [epoch for of, epoch in self.open if of == name]:
                     self._forget(name, epoch, output)
 
@@ -225,7 +229,9 @@ class Evidence(Processor):
             pairs = sorted((pair.time, pair_id) for pair_id, pair in held.pairs.items())
             ids = [*sorted(held.exposures), *(pair_id for _, pair_id in pairs), *sorted(held.measured)]
             counted = [held.pairs[pair_id] for _, pair_id in pairs]
-            variants = fold(experiment, held.exposures.values(), counted)
+            repeated, rows = self.clusters.count(subject, first, (pair.cluster for pair in counted))
+            output.rows.update(rows)
+            variants = fold(experiment, held.exposures.values(), counted, repeated)
             phases = self._phases(subject, first, held, counted, output)
             digest = blake2b("\x1f".join(ids).encode(), digest_size=16).hexdigest()
             places = [[topic, partition, *span] for (topic, partition), span in sorted(held.places.items())]

@@ -77,13 +77,14 @@ class Arm:
     matured: int = 0
     losses: dict[tuple[int, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     paired: dict[tuple[int, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    first: dict[str, int] = field(default_factory=dict)  # by cluster, of all arms
 
     def moments(self) -> tuple[Moments, Moments]:
-        """Of the losses, and of the differences to the champion, a cluster counting once an epoch."""
-        return (
-            Moments.of([float(np.mean(v)) for v in self.losses.values()]),
-            Moments.of([float(np.mean(v)) for v in self.paired.values()]),
-        )
+        """Of the losses, and of the differences to the champion, a cluster counting once: in its first epoch."""
+        return tuple(
+            Moments.of([float(np.mean(v)) for (epoch, of), v in held.items() if epoch == self.first[of]])
+            for held in (self.losses, self.paired)
+        )  # type: ignore[return-value]
 
 
 class Prediction(NamedTuple):
@@ -138,7 +139,10 @@ class Expected:
                 first = -(-control["time"] // epoch_ms)
                 last = (self.users.watermark - grace_ms) // epoch_ms - 1
                 self.epochs[experiment["name"]] = range(first, last + 1)
-                self.arms[experiment["name"]] = {variant["name"]: Arm() for variant in experiment["variants"]}
+                first = dict[str, int]()
+                self.arms[experiment["name"]] = {
+                    variant["name"]: Arm(first=first) for variant in experiment["variants"]
+                }
 
     def _predict(self, request_id: str, request: Seen) -> None:
         event, control = request.event, request.control
@@ -210,6 +214,8 @@ class Expected:
         if epoch not in self.epochs[experiment["name"]]:
             return
         of = epoch, f"{event['key']}@{prediction.times[i]}"
+        first = next(iter(self.arms[experiment["name"]].values())).first
+        first[of[1]] = min(epoch, first.get(of[1], epoch))
         champion = prediction.answers[experiment["champion"]]
         for name, values in prediction.answers.items():
             if values is None:
