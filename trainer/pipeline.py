@@ -6,6 +6,8 @@ from pathlib import Path
 from adapters.kafka.settings import KafkaSettings
 from evenhand.training.contest import contest
 from evenhand.training.examples import Examples, FloatArray
+from evenhand.training.leakage import AuditSettings, require_clean
+from evenhand.training.learner_audit import audit_learners
 from evenhand.training.scores import ScoreSettings
 from evenhand.training.walk_forward import WalkForward
 from models.base import volatility_column
@@ -16,6 +18,7 @@ from trainer.progress import Progress
 from trainer.registering import Registered, register
 from trainer.report import TrainingReport, contest_table, summary, worst_coverage
 from trainer.settings import BASELINES, ENSEMBLE, TrainingSettings
+from trainer.tuning import tuned_learner
 from trainer.walking import Plan, Walker, walk_all
 
 _LEAST_VOLATILITY = 1e-2  # of the mean
@@ -37,6 +40,9 @@ def train(
         name: Walker(kind, settings.parameters(kind, names), settings.tune)
         for name, kind in {**{one: one for one in BASELINES}, **kinds}.items()
     }
+    progress.tell("auditing the models for leaks")
+    learners = {name: tuned_learner(one.kind, found.signature, one.parameters, 1) for name, one in walkers.items()}
+    require_clean(audit_learners(learners, examples.rows, examples.targets, settings.seed, AuditSettings()))
     plan = Plan(examples, walk_plan(examples, settings.folds), found.signature, settings.seed, found.digest)
     walks = walk_all(plan, walkers, kept, progress, settings.workers)
     progress.tell("comparing")

@@ -9,6 +9,7 @@ from scipy.signal import filtfilt, savgol_filter
 
 from evenhand.training.examples import FloatArray, Forecaster, IntArray
 from evenhand.training.leakage import (
+    AuditSettings,
     Computed,
     Leak,
     LeakFound,
@@ -18,6 +19,7 @@ from evenhand.training.leakage import (
     audit,
     require_clean,
 )
+from evenhand.training.learner_audit import audit_learners
 
 HOUR = 3_600_000
 COUNT = 1200
@@ -294,3 +296,19 @@ def test_lags_of_an_autocorrelated_target_are_no_leak() -> None:
     rows = np.column_stack([level, lagged(level, 1), rolled(level, 5)])[10:]
     targets = np.append(level[1:], np.nan)[10:, None]
     assert audit(Pipeline(["level", "lag", "mean"]), None, rows, targets, seed=6) == []
+
+
+def test_learners_that_leak_are_named_and_honest_ones_are_not() -> None:
+    random = np.random.default_rng(7)
+    rows, targets = random.normal(size=(2, 1000, 3))
+
+    def scaled_by_the_test(rows: FloatArray, targets: FloatArray, seed: int) -> Forecaster:
+        return lambda tested: tested - tested.mean(axis=0)
+
+    def honest(rows: FloatArray, targets: FloatArray, seed: int) -> Forecaster:
+        weights = np.linalg.lstsq(rows, targets, rcond=None)[0]
+        return lambda tested: np.array([(row[:, None] * weights).sum(axis=0) for row in tested])
+
+    learners = {"honest": honest, "by_the_test": scaled_by_the_test}
+    leaks = audit_learners(learners, rows, targets, 1, AuditSettings())
+    assert [(leak.where, leak.test) for leak in leaks] == [("by_the_test", "fold_fit")]
