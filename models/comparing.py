@@ -26,7 +26,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
     def text(self) -> str:
         """Return it as lines for people."""
-        lines = [f"{self.rows} hours or other steps that neither has seen, step 1"]
+        lines = [f"{self.rows} candles that neither has seen, step 1"]
         for name, each in self.scores.items():
             accuracy = each.direction_accuracy
             lines.append(

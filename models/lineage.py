@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 
 from evenhand.errors import EvenhandError
+from evenhand.topics import SCORED
 from evenhand.training.versioning import Derived, Release, derive
 from models.base import Model, model_kind
 from models.candles import Candles
@@ -45,6 +46,7 @@ def release(card: Card, model: Model) -> Release:
 def reproduce(store: ModelStore, name: str, version: str, candles: Candles, declared: Endpoint | None) -> Reproduced:
     """Learn a version again from the candles that it was learned from. Raises if those are not they."""
     card, held = store.describe(name, version), store.load(name, version)
+    require_fitted(card)
     seen = _seen(card, candles)
     table = make_table(seen, endpoint_of(card, declared))
     again = model_kind(card.kind)(card.signature, msgspec.to_builtins(held.parameters))
@@ -63,6 +65,16 @@ def reproduce(store: ModelStore, name: str, version: str, candles: Candles, decl
             if now.get(library) != was
         },
     )  # fmt: skip
+
+
+def require_fitted(card: Card) -> None:
+    """Raise for a version that was not fitted to candles, but went on from another by what had matured."""
+    origin = card.description.origin
+    if any(source.topic == SCORED for source in origin.sources):
+        raise EvenhandError(
+            f"{card.model} {card.version} goes on from {origin.follows} by outcomes of {SCORED}: reproduce "
+            f"{card.model}@{origin.follows}, and `evenhand models update` goes on from that"
+        )
 
 
 def _seen(card: Card, candles: Candles) -> Candles:
@@ -88,7 +100,7 @@ def endpoint_of(card: Card, declared: Endpoint | None) -> Endpoint:
     if not features:
         raise EvenhandError(
             f"{card.model} {card.version} does not say how its features {', '.join(card.signature.features)} are "
-            "declared: it was saved by an older version, or is a trial's challenger"
+            "made: it was learned from a table of features, is a trial's challenger, or was saved by an older evenhand"
         )
     signature = card.signature
     return Endpoint(

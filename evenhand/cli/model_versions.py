@@ -109,7 +109,9 @@ def reproduce(
 def _learned_from(card: "Card", data: Path | None, key: str | None) -> "Candles":
     """The candles of a file, or those of the records that a version was learned from."""
     from models.candle_files import read_candles
+    from models.lineage import require_fitted
 
+    require_fitted(card)
     sources = card.description.origin.sources
     if data is not None or not sources:
         return read_candles(_data(data, card.model))

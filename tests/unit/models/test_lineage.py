@@ -76,6 +76,15 @@ def test_other_candles_are_refused(store: ModelStore, candles: Candles) -> None:
         reproduce(store, NAME, "1.0.0", other, None)
 
 
+def test_a_version_that_goes_on_from_another_names_it(store: ModelStore, candles: Candles, endpoint: Endpoint) -> None:
+    seen = seen_candles(candles, endpoint)
+    table, model = make_table(seen, endpoint), store.load(NAME, "1.0.0")
+    made = origin(endpoint, table, model, follows="1.0.0", sources=[Source("scored-predictions.v1", 0, 1, 2)])
+    store.save(NAME, "8.0.0", model, describe("", "", seen, table, 0, made))
+    with pytest.raises(EvenhandError, match=rf"reproduce {NAME}@1\.0\.0"):
+        reproduce(store, NAME, "8.0.0", candles, None)
+
+
 def test_a_version_keeps_an_example_and_what_it_says_to_that(store: ModelStore) -> None:
     held, about = store.load(NAME, "1.1.0"), store.describe(NAME, "1.1.0").description.origin
     assert held.forecast(np.array([about.example]), 3)[0].tolist() == list(about.answer)
