@@ -128,7 +128,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def watches_response_times(self) -> bool:
         """Whether a guardrail needs to know how long an answer took."""
-        return any(guardrail.metric.startswith("response_time") for guardrail in self.guardrails)
+        return bool(self.guardrails) and any(each.metric.startswith("response_time") for each in self.guardrails)
 
     def watches(self, metric: str) -> bool:
         """Whether a guardrail is of that metric."""
