@@ -69,7 +69,7 @@ class Tracking:
 
     def __enter__(self) -> Self:
         """Begin to send, first what earlier processes could not."""
-        self._end_orphans()
+        self._note(self._end_orphans)
         for sender in self._senders:
             sender.start()
         return self
@@ -78,9 +78,14 @@ class Tracking:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Wait a little for what has not arrived. What is left waits for the next time."""
-        self.left = 0 if self.flush(self.wait_s) else self.waiting
-        for sender in self._senders:
-            sender.stop()
+        self._note(self._close)
+
+    def _close(self) -> None:
+        try:
+            self.left = 0 if self.flush(self.wait_s) else self.waiting
+        finally:
+            for sender in self._senders:
+                sender.stop()
         for sender in self._senders:
             sender.join(self.wait_s)
         if not any(sender.is_alive() for sender in self._senders):
@@ -131,7 +136,7 @@ class Tracking:
         except (sqlite3.Error, OSError) as error:
             self.lost += 1
             if self.lost == 1:
-                LOGGER.warning("tracking cannot write to %s, training goes on without: %s", self.spool.path, error)
+                LOGGER.warning("tracking cannot use %s, training goes on without: %s", self.spool.path, error)
 
     def _end_orphans(self) -> None:
         """End the runs of processes that have died."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -31,7 +32,12 @@ def tracking(settings: "TrackingSettings | None" = None) -> "Iterator[Tracking |
 
     chosen = settings or read_tracking(config_folder(root())).at(home)
     with Stream() as stream:
-        opened = Tracking(chosen, home, stream=stream.send if stream.configured else None)
+        try:
+            opened = Tracking(chosen, home, stream=stream.send if stream.configured else None)
+        except (sqlite3.Error, OSError) as error:
+            note(f"this run is not tracked, for {home / 'tracking'} cannot be written: {error}")
+            yield None
+            return
         try:
             with opened:
                 yield opened

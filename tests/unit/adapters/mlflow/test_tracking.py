@@ -12,7 +12,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from adapters.mlflow.remote import Remote
 from adapters.mlflow.settings import TrackingSettings, read_tracking
 from adapters.mlflow.spool import Said, Spool
-from adapters.mlflow.tracking import metric_event
+from adapters.mlflow.tracking import Tracking, metric_event
 from evenhand.errors import InvalidConfiguration
 
 
@@ -120,6 +120,30 @@ def test_a_later_process_finds_what_waits(tmp_path: Path, spool: Spool) -> None:
     other = Spool(spool.path)
     assert [entry.key for entry in other.unsent("mlflow", 10)] == ["loss"]
     other.close()
+
+
+AWAY = TrackingSettings(tracking_uri="http://127.0.0.1:1")
+
+
+def test_a_run_whose_process_died_is_ended_by_the_next_one(tmp_path: Path) -> None:
+    with Tracking(AWAY, tmp_path, wait_s=0.1) as tracking:
+        tracking.spool.open_run("dead", "999999999 somebody")
+        alive = tracking.start_run("alive")
+        with Tracking(AWAY, tmp_path, wait_s=0.1) as other:
+            ended = {entry.run: entry.body for entry in other.spool.unsent("mlflow", 50) if entry.kind == "end"}
+            assert ended == {"dead": b"KILLED"}
+        alive.end()
+    assert tracking.left == 3
+
+
+def test_a_training_goes_on_without_a_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Tracking(AWAY, tmp_path, wait_s=0.1) as tracking:
+        run = tracking.start_run("a run")
+        tracking.spool.close()
+        run.metrics({"loss": 1.0})
+        run.metrics({"loss": 2.0}, step=1)
+        assert tracking.lost == 2  # and the end finds no disk, either
+        assert len([one for one in caplog.records if "goes on without" in one.message]) == 1
 
 
 def test_settings_are_those_of_mlflow(tmp_path: Path) -> None:
