@@ -176,12 +176,17 @@ class Books:
 
 
 def decision_log(records: Iterable[Stored]) -> list[bytes]:
-    """The first record of each decision, in order of epochs and id."""
+    """The first record of each decision, in order of time and id."""
+    return told(records, DECISIONS)
+
+
+def told(records: Iterable[Stored], topic: str) -> list[bytes]:
+    """The first record of each event of a topic, in order of time and id."""
     first: dict[str, bytes] = {}
     for record in sorted(records, key=lambda r: (r.topic, r.partition, r.offset)):
-        if record.topic == DECISIONS:
+        if record.topic == topic:
             first.setdefault(record.event["id"], record.value or b"")
-    return sorted(first.values(), key=lambda value: ((event := orjson.loads(value))["epochs"], event["id"]))
+    return sorted(first.values(), key=lambda value: ((event := orjson.loads(value))["time"], event["id"]))
 
 
 def total_counts(rows: Mapping[int, Any]) -> Counts:

@@ -15,17 +15,20 @@ from adapters.kafka.topics import ensure_topics
 from adapters.loop_state import group
 from evenhand import topics as t
 from evenhand.experiments.experiment import Experiment
-from tests.faults.books import Books, decision_log, total_counts
+from tests.faults.books import Books, told, total_counts
 from tests.faults.clients import Clients
 from tests.faults.fold import Expected, Version
 from tests.faults.loop import LINES, Loop, controls, trial
 from tests.faults.plain import Users
-from tests.faults.readings import read, replayed, state
+from tests.faults.readings import DERIVED, read, replayed, state
 from tests.faults.story import Story, poisoned, tick
 
 READERS = {
     "assignment": (t.REQUESTS,), "intake": (t.OUTCOMES, t.METRICS), "inference": (t.ASSIGNMENTS,),
     "attribution": (t.PREDICTIONS, t.OBSERVATIONS), "evidence": (t.PREDICTIONS, t.SCORED), "posterior": (t.EVIDENCE,),
+    "measurement": (t.ASSIGNMENTS, t.PREDICTIONS, t.OBSERVATIONS, t.SCORED), "reports": (t.MEASUREMENTS,),
+    "drift": (t.MEASUREMENTS,), "slo": (t.MEASUREMENTS, t.REPORTS),
+    "alerting": (t.SERVICE_LEVELS, t.DRIFT_SIGNALS, t.DECISIONS, t.COMMANDS),
 }  # fmt: skip
 
 
@@ -50,17 +53,25 @@ class Play:
         self.clients = Clients(loop.settings)
         self.expected: Expected | None = None
         self.decided: list[bytes] = []
+        self.hurry = asyncio.Event()
 
     async def tell(self, pace_s: float = 0.0) -> None:
-        """Everything, a second of the story in `pace_s`."""
+        """Everything, a second of the story in `pace_s`; without any pause once `hurry` is set."""
         story, told = self.story, self.story.told()
         await self.clients.tell([*poisoned(), *controls(story, self.experiment)])
         for second in range(story.last_second + 1):
             await self.clients.tell(tick(story.start_ms + second * 1000))
             await self.clients.tell(told.get(second, ()))
             if second < story.seconds:
-                await asyncio.sleep(pace_s)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.hurry.wait(), pace_s)
         await self.clients.tell(poisoned())
+
+    async def told(self, telling: "asyncio.Task[None]") -> None:
+        """What was to be done meanwhile is done: tell the rest at once."""
+        assert not telling.done(), "the load ended too early to show anything"
+        self.hurry.set()
+        await telling
 
     async def faults(self, timeout_s: float = 120) -> dict[str, list[Any]]:
         """What is wrong with the books, when nothing moves any more."""
@@ -85,10 +96,12 @@ async def reckon(settings: KafkaSettings, models: Path, versions: Mapping[tuple[
     """The books of a log in which nothing moves any more."""
     records = await read(settings)
     users = Users.read(records)
-    expected, decided = Expected(users, versions), decision_log(records)
+    expected, decided = Expected(users, versions), told(records, t.DECISIONS)
     books = Books(expected, records, settings.partitions)
-    if decided != replayed(records, models, settings.partitions):
-        books.faults["not what a replay in memory decides"].append(len(decided))
+    again = replayed(records, models, settings.partitions)
+    for topic in DERIVED:
+        if told(records, topic) != told(again, topic):
+            books.faults[f"not what a replay in memory says: {topic}"].append(len(told(records, topic)))
     counts = total_counts(await state(settings, "attribution"))
     return Reckoning(users, expected, decided, books.check(counts))
 

@@ -13,11 +13,14 @@ from evenhand import topics as t
 from evenhand.offline import Log, Runner, loop
 from evenhand.processors.base import Row
 from models.store import ModelStore
-from tests.faults.books import decision_log
 from tests.faults.plain import USERS_TOPICS, Stored
 
-READ = (t.REQUESTS, t.OUTCOMES, t.METRICS, t.ASSIGNMENTS, t.PREDICTIONS, t.OBSERVATIONS, t.SCORED, t.EVIDENCE)
-WRITTEN = (*READ, t.DECISIONS, t.DEAD_LETTERS)
+READ = (
+    t.REQUESTS, t.OUTCOMES, t.METRICS, t.ASSIGNMENTS, t.PREDICTIONS, t.OBSERVATIONS, t.SCORED, t.EVIDENCE,
+    t.MEASUREMENTS, t.REPORTS, t.SERVICE_LEVELS, t.DRIFT_SIGNALS, t.DECISIONS,
+)  # fmt: skip
+DERIVED = (t.DECISIONS, t.DRIFT_SIGNALS)  # the same bytes however it comes about
+WRITTEN = (*READ, t.DEAD_LETTERS)
 
 
 async def settle(settings: KafkaSettings, keep_up: Callable[[], object], timeout_s: float) -> float:
@@ -58,11 +61,11 @@ async def state(settings: KafkaSettings, agent: str) -> dict[int, Loaded]:
     return loaded
 
 
-def replayed(records: Iterable[Stored], models: Path, partitions: int) -> list[bytes]:
-    """The decision log that the processors give in memory, over what users, clock and controls wrote."""
+def replayed(records: Iterable[Stored], models: Path, partitions: int) -> list[Stored]:
+    """What the processors derive in memory, from what users, clock and controls wrote."""
     log = Log(partitions)
     for r in sorted(records, key=lambda r: (r.topic, r.partition, r.offset)):
         if r.topic in USERS_TOPICS:
             log.append(r.topic, r.partition, [Row(None, r.value, list(r.headers.items()))])
     Runner(log, loop(ModelStore(models), controls=False)).run()
-    return decision_log(Stored(t.DECISIONS, 0, offset, value) for offset, value in enumerate(log.values(t.DECISIONS)))
+    return [Stored(topic, 0, offset, v) for topic in DERIVED for offset, v in enumerate(log.values(topic))]

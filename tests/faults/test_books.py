@@ -12,7 +12,7 @@ from adapters.kafka.settings import KafkaSettings
 from tests.faults.play import Play, commits_watched, playing
 from tests.faults.story import Story
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(170)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 NINE = (
     "after_decode", "after_send", "after_ack", "after_state_write", "after_changelog_ack", "before_commit",
     "after_commit", "loading", "in_revoke",
@@ -32,7 +32,7 @@ async def test_kills_at_failpoints_and_a_third_worker_that_comes_and_goes(settin
     async with playing(settings, var) as play, commits_watched(settings) as unsafe:
         play.loop.start()
         play.loop.start()
-        telling = asyncio.create_task(play.tell(pace_s=0.3))
+        telling = asyncio.create_task(play.tell(pace_s=2.0))
         for failpoint in ("after_ack", "after_changelog_ack", "loading"):
             await killed_at(play, failpoint, 5)
         third = play.loop.start()
@@ -40,7 +40,7 @@ async def test_kills_at_failpoints_and_a_third_worker_that_comes_and_goes(settin
         third.kill(signal.SIGTERM)
         assert await third.ended(20) == 0, third.text
         play.loop.workers.remove(third)
-        await telling
+        await play.told(telling)
         assert await play.faults() == {}, play.loop.logs()
     assert unsafe == []
 
@@ -50,10 +50,10 @@ async def test_kills_at_failpoints_and_a_third_worker_that_comes_and_goes(settin
 async def test_a_kill_at_each_failpoint(settings: KafkaSettings, var: Path, failpoint: str) -> None:
     async with playing(settings, var) as play, commits_watched(settings) as unsafe:
         play.loop.start()
-        telling = asyncio.create_task(play.tell(pace_s=0.3))
+        telling = asyncio.create_task(play.tell(pace_s=2.0))
         for nth in (1,) if failpoint == "in_revoke" else (1, 4):
             await killed_at(play, failpoint, nth)
-        await telling
+        await play.told(telling)
         assert await play.faults() == {}, play.loop.logs()
     assert unsafe == []
 
@@ -96,13 +96,13 @@ async def test_workers_killed_frozen_stopped_and_added_at_random(settings: Kafka
 async def test_a_frozen_worker_ends_itself_and_nothing_is_counted_twice(settings: KafkaSettings, var: Path) -> None:
     async with playing(settings, var) as play, commits_watched(settings) as unsafe:
         frozen, _ = play.loop.start(), play.loop.start()
-        telling = asyncio.create_task(play.tell(pace_s=0.3))
+        telling = asyncio.create_task(play.tell(pace_s=2.0))
         await play.loop.member(frozen)
         frozen.kill(signal.SIGSTOP)
         await asyncio.sleep(8)  # longer than the session
         frozen.kill(signal.SIGCONT)
         assert await frozen.ended(20) == FROZEN, frozen.text
-        await telling
+        await play.told(telling)
         assert await play.faults() == {}, play.loop.logs()
     assert unsafe == []
 
@@ -110,13 +110,13 @@ async def test_a_frozen_worker_ends_itself_and_nothing_is_counted_twice(settings
 @pytest.mark.slow
 async def test_one_two_three_and_again_one_worker_under_load(settings: KafkaSettings, var: Path) -> None:
     async with playing(settings, var) as play, commits_watched(settings) as unsafe:
-        telling = asyncio.create_task(play.tell(pace_s=0.4))
+        telling = asyncio.create_task(play.tell(pace_s=2.0))
         for _ in range(3):
             await play.loop.member(play.loop.start())
         for worker in play.loop.workers[:2]:
             worker.kill(signal.SIGTERM)
             assert await worker.ended(20) == 0, worker.text
             play.loop.workers.remove(worker)
-        await telling
+        await play.told(telling)
         assert await play.faults() == {}, play.loop.logs()
     assert unsafe == []
