@@ -71,6 +71,7 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     no_data_after_s: Annotated[int, Meta(ge=1)] = 3600
     harm_lasts_s: Annotated[int, Meta(ge=1)] = 3600
     drift_lasts_s: Annotated[int, Meta(ge=1)] | None = None
+    group_wait_s: Seconds = 30
     group_s: Seconds = 3600
     inhibitions: tuple[Inhibition, ...] = ()
     channels: dict[str, Channel] = {}
@@ -92,7 +93,7 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
             rules=(*rules, *self.thresholds.rules(cooldown_s)), page=self.page, ticket=self.ticket, drift=self.drift,
             harm=self.harm, no_data=self.no_data, no_data_after_s=self.no_data_after_s,
             harm_lasts_s=self.harm_lasts_s, drift_lasts_s=self.drift_lasts_s, group_s=self.group_s,
-            inhibitions=self.inhibitions, cooldown_s=cooldown_s,
+            group_wait_s=self.group_wait_s, inhibitions=self.inhibitions, cooldown_s=cooldown_s,
         )  # fmt: skip
 
     def channel_names(self) -> set[str]:

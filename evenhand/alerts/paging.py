@@ -50,7 +50,7 @@ def take(paging: Paging, rule: AlertRule, alert: AlertFired | AlertResolved) -> 
 
 
 def page(paging: Paging, policy: AlertPolicy, now_ms: int) -> tuple[Paging, Told]:
-    """Whom to tell now that event time has come to `now_ms`: of what is new, no longer silenced, or due again."""
+    """Whom to tell at `now_ms` of event time: of what has waited, is no longer silenced, or is due again."""
     incident, routed = paging.incident, list[AlertRouted]()
     if incident is None:
         return paging, ()
@@ -59,6 +59,8 @@ def page(paging: Paging, policy: AlertPolicy, now_ms: int) -> tuple[Paging, Told
     labels = [one.alert.labels for one in firing.values()]
     lead = min(firing.values(), key=lambda one: (-_gravity(one.alert), one.alert.time, one.alert.fingerprint))
     for mark, one in sorted(firing.items(), key=lambda item: (-_gravity(item[1].alert), item[1].alert.time, item[0])):
+        if now_ms < one.alert.time + policy.group_wait_s * 1000:
+            continue
         after, why = route(
             one.rule, one.alert, now_ms, one.route, silences=silences, inhibitions=policy.inhibitions,
             firing=labels, incident=incident,

@@ -41,7 +41,8 @@ class AlertPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     After its end an error budget's alert is quiet for `cooldown_s`, as rules say each for itself.
 
-    Causes that one model has at a time are one incident. Within `group_s` of its last page, further causes that are no
+    Causes that one model has at a time are one incident. An alert is told when it has fired for `group_wait_s`, so that
+    causes which come together are one page. Within `group_s` of its last page, further causes that are no
     graver join it silently.
     """
 
@@ -54,6 +55,7 @@ class AlertPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     no_data_after_s: Annotated[int, Meta(ge=1)] = 3600
     harm_lasts_s: Annotated[int, Meta(ge=1)] = 3600
     drift_lasts_s: Annotated[int, Meta(ge=1)] | None = None
+    group_wait_s: Seconds = 30
     group_s: Seconds = 3600
     cooldown_s: Seconds = 0
     inhibitions: tuple[Inhibition, ...] = ()

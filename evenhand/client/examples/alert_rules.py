@@ -103,7 +103,7 @@ class AlertManager:
     def policy(self) -> AlertPolicy:
         """The rules as the loop has them."""
         quiet = Notice(channels=())
-        return AlertPolicy(rules=tuple(one.rule() for one in self._rules.values()), no_data=quiet)
+        return AlertPolicy(rules=tuple(one.rule() for one in self._rules.values()), no_data=quiet, group_wait_s=0)
 
     def judge(self, event: ServiceLevelReported) -> tuple[AlertRouted, ...]:
         """Take the values of an interval; who is to be told of what."""
