@@ -10,7 +10,7 @@ import pytest
 from adapters.mlflow.server import start_server
 from adapters.processes import start
 from tests.architecture.compose import ROOT, clean_environment
-from tests.integration.tracking.page import history, search
+from tests.integration.tracking.page import artifact, history, search
 from tests.integration.tracking.training import PER_STEP, values
 
 WARNED = "mlflow takes nothing now"
@@ -53,6 +53,7 @@ def test_a_training_outlives_mlflow(tmp_path: Path, outage_s: float, pause_s: fl
         (run,) = search(uri, "outage")
         assert run["info"]["status"] == "FINISHED"
         assert [one["key"] for one in run["data"]["params"]] == ["pause_s"]
+        assert artifact(uri, run["info"]["run_id"], "report.md") == b"# done\n"
         for name in PER_STEP:
             expected = [(step, values(step)[name]) for step in range(len(steps))]
             assert sorted(history(uri, run["info"]["run_id"], name)) == expected
