@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from evenhand.alerts.desk import Desk, judge, obey
+from evenhand.alerts.policy import AlertPolicy
 from evenhand.events import (
     AlertRouted,
     CommandGiven,
@@ -21,6 +22,7 @@ from evenhand.processors.slo import Slo
 from evenhand.slo.objective import Objective
 from evenhand.topics import COMMANDS, DECISIONS, DRIFT_SIGNALS, NOTIFICATIONS, REPORTS, SERVICE_LEVELS
 from tests.unit.processors.watched import MODEL, MONITORING, book, end_of, judged, log_of, measured, said
+from tests.unit.processors.watched import SLOW as SLOW_RULE
 
 GOOD, FAILING, SLOW = (300, 0, 20.0), (300, 90, 20.0), (300, 0, 500.0)
 TROUBLE = [GOOD] * 20 + [FAILING] * 30 + [GOOD] * 400 + [None] * 90 + [SLOW] * 20 + [GOOD] * 20
@@ -143,3 +145,16 @@ def test_days_and_months_that_are_over_have_a_compliance_report() -> None:
     assert [(one.per, one.objective) for one in reports] == [("day", "errors")]
     assert (reports[0].good, reports[0].bad) == (300 * 1200 - 9000, 9000)
     assert not reports[0].met
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_another_policy_ends_what_it_does_not_know_and_judges_from_its_first_epoch_on(seed: int) -> None:
+    stricter = msgspec.structs.replace(SLOW_RULE, name="very slow", threshold=400.0, for_s=0)
+    other = msgspec.structs.replace(MONITORING, objectives=(), alerts=AlertPolicy(rules=(stricter,)))
+    before, after = measured([SLOW] * 30, seed), measured([SLOW] * 10 + [GOOD] * 20, seed, other, 32, f"{MODEL}@2")
+    log = log_of({partition: before[partition] + after[partition] for partition in before}, seed=seed)
+    judged(log, seed, 0.2)
+    assert sorted(said(log)) == [
+        (2, "firing", "slow"), (32, "firing", "very slow"), (32, "resolved", "slow"), (46, "resolved", "very slow"),
+    ]  # fmt: skip
+    assert {one.incident for one in routed(log)} == {routed(log)[0].incident}, "it passed on without an end"

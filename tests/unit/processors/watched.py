@@ -41,7 +41,11 @@ def end_of(epoch: int) -> int:
 
 
 def measured(
-    epochs: Sequence[tuple[int, int, float] | None], seed: int = 0, monitoring: Monitoring = MONITORING, first: int = 0
+    epochs: Sequence[tuple[int, int, float] | None],
+    seed: int = 0,
+    monitoring: Monitoring = MONITORING,
+    first: int = 0,
+    subject: str = f"{MODEL}@1",
 ) -> dict[int, list[EpochMeasured]]:
     """By partition: (requests, errors, response time) of each epoch, divided; None is an epoch without data.
 
@@ -55,16 +59,16 @@ def measured(
         for number, epoch in enumerate(epochs, FIRST + first):
             share = None if epoch is None else _share(epoch, partition)
             if share is not None:
-                mine += [] if run is None else [_event(partition, run, number - 1, {}, monitoring)]
-                mine.append(_event(partition, number, number, share, monitoring))
+                mine += [] if run is None else [_event(partition, run, number - 1, {}, monitoring, subject)]
+                mine.append(_event(partition, number, number, share, monitoring, subject))
                 run = None
             else:
                 run = number if run is None else run
                 if r.random() < 0.3:
-                    mine.append(_event(partition, run, number, {}, monitoring))
+                    mine.append(_event(partition, run, number, {}, monitoring, subject))
                     run = None
         if run is not None:
-            mine.append(_event(partition, run, FIRST + first + len(epochs) - 1, {}, monitoring))
+            mine.append(_event(partition, run, FIRST + first + len(epochs) - 1, {}, monitoring, subject))
         told[partition] = mine
     return told
 
@@ -79,11 +83,11 @@ def _share(epoch: tuple[int, int, float], partition: int) -> dict[str, VersionMe
 
 
 def _event(
-    partition: int, first: int, last: int, versions: dict[str, VersionMeasured], monitoring: Monitoring
+    partition: int, first: int, last: int, versions: dict[str, VersionMeasured], monitoring: Monitoring, subject: str
 ) -> EpochMeasured:
     return EpochMeasured(
-        id=f"{partition}-{first}-{last}", time=(last + 1) * EPOCH_S * 1000, key=MODEL, model=MODEL,
-        subject=f"{MODEL}@1", partition=partition, first_epoch=first, last_epoch=last, epoch_s=EPOCH_S, champion="1",
+        id=f"{subject}-{partition}-{first}-{last}", time=(last + 1) * EPOCH_S * 1000, key=MODEL, model=MODEL,
+        subject=subject, partition=partition, first_epoch=first, last_epoch=last, epoch_s=EPOCH_S, champion="1",
         monitoring=monitoring, versions=versions, digest=f"{first}" if versions else "",
     )  # fmt: skip
 
