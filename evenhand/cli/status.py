@@ -12,6 +12,7 @@ from evenhand.cli.progress import progress
 from evenhand.cli.progress import text as progress_text
 
 if TYPE_CHECKING:
+    from adapters.kafka.log_reader import LogReader
     from adapters.loop_state import Lateness
     from adapters.run_state import RunState
 
@@ -126,7 +127,22 @@ async def _from_log(shown: dict[str, Any], warnings: list[str]) -> None:
         holding = await loop_state.holding(reader)
         shown["models"], differing = _compared(holding)
         shown["experiments"] = await progress(reader, holding)
+        shown["incidents"] = await _incidents(reader)
         warnings.extend(differing)
+
+
+async def _incidents(reader: "LogReader") -> list[dict[str, Any]]:
+    from adapters.alert_log import desks
+
+    held = {model: desk.paging.incident for model, desk in (await desks(reader)).items()}
+    return [
+        {
+            "model": model, "incident": one.id, "severity": one.severity, "since": one.opened_ms,
+            "alerts": sorted(one.causes.values()), "acknowledged_by": one.acknowledged_by,
+        }
+        for model, one in sorted(held.items())
+        if one is not None
+    ]  # fmt: skip
 
 
 def _late(found: "Lateness") -> list[str]:
@@ -205,5 +221,11 @@ def _text(shown: dict[str, Any]) -> str:
         )
     if shown.get("experiments"):
         parts.append(progress_text(shown["experiments"]))
+    parts += [
+        f"attention: incident {one['incident']} of {one['model']} ({one['severity']}, since {when(one['since'])}): "
+        f"{', '.join(one['alerts'])}; `evenhand alerts list` says more"
+        for one in shown.get("incidents", ())
+        if one["acknowledged_by"] is None
+    ]
     parts += [f"attention: {warning}" for warning in shown["warnings"]]
     return "\n\n".join(parts)
