@@ -120,6 +120,59 @@ def stop(
     )
 
 
+@group.command()
+def reweight(
+    name: Annotated[str, typer.Argument()],
+    weights: Annotated[list[str], typer.Argument(metavar="VARIANT=WEIGHT...", help="The others keep theirs.")],
+    reason: Reason = "",
+    timeout: Timeout = 30.0,
+    json: Json = False,
+) -> None:
+    """Give the variants of a running experiment other weights; nobody leaves a variant whose share grows."""
+    given = parse_weights(weights)
+    _begin_phase(name, "change_weights", reason, timeout, json, weights=given)
+
+
+@group.command()
+def drop(
+    name: Annotated[str, typer.Argument()],
+    variant: Annotated[str, typer.Argument(help="A challenger.")],
+    reason: Reason = "",
+    timeout: Timeout = 30.0,
+    json: Json = False,
+) -> None:
+    """End one challenger of a running experiment; its units go to the champion, and nobody else moves."""
+    _begin_phase(name, "drop_variant", reason, timeout, json, variant=variant)
+
+
+def parse_weights(texts: list[str]) -> dict[str, int]:
+    """Weights as they are typed.
+
+    >>> parse_weights(["ridge=50", "trees=50"])
+    {'ridge': 50, 'trees': 50}
+    """
+    given: dict[str, int] = {}
+    for text in texts:
+        variant, _, weight = text.partition("=")
+        if not variant or not weight.isdecimal():
+            raise typer.BadParameter(f"{text!r}: write a variant and an integer weight, such as trees=50")
+        given[variant] = int(weight)
+    return given
+
+
+def _begin_phase(name: str, command: str, reason: str, timeout: float, json: bool, **more: Any) -> None:
+    from evenhand.cli.loop import obey, what_holds
+    from evenhand.client.commands import Refused
+
+    of = next((each for each, held in what_holds().items() if _is(held.served.experiment, name)), None)
+    if of is None:
+        raise Refused(f"no experiment {name!r} runs: `evenhand experiment list` names those that do")
+    control = obey(of, command, reason, timeout, subject=name, **more)
+    left = control.served.experiment
+    shown = "it has ended" if left is None else ", ".join(f"{each.name} {each.weight}" for each in left.variants)
+    result(control, json, lambda: f"{name}: {shown}, by control {control.digest}")
+
+
 def _is(experiment: "Experiment | None", name: str) -> bool:
     return experiment is not None and experiment.name == name
 
