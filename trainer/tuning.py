@@ -6,7 +6,7 @@ the training and is judged by the squared error on the purged rest.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from evenhand.errors import InvalidConfiguration
 from evenhand.training.examples import FloatArray, Forecaster, Learner
-from models.base import model_kind
+from models.base import Model, model_kind
 from models.signature import Signature
 
 VALIDATED_FRACTION = 0.25
@@ -81,12 +81,16 @@ def tune(
     return tried[int(np.argmin(losses))]
 
 
-def tuned_learner(kind: str, signature: Signature, usual: Mapping[str, Any], trials: int) -> Learner:
-    """Return what tunes and then learns, on nothing but the rows that it gets."""
+def tuned_learner(
+    kind: str, signature: Signature, usual: Mapping[str, Any], trials: int, made: Callable[[Model], None] | None = None
+) -> Learner:
+    """Return what tunes and then learns, on nothing but the rows that it gets. `made` is told of each model."""
 
     def learn(rows: FloatArray, targets: FloatArray, seed: int) -> Forecaster:
         parameters = tune(kind, signature, usual, (rows, targets), seed, trials)
         model = model_kind(kind)(signature, parameters).learn_only(rows, targets, seed)
+        if made is not None:
+            made(model)
         return lambda tested: model.forecast(np.ascontiguousarray(tested), signature.max_horizon)
 
     return learn

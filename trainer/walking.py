@@ -16,11 +16,13 @@ import numpy as np
 
 from evenhand.training.examples import Examples, FloatArray
 from evenhand.training.walk_forward import Fold, Walk, WalkForward, forecast_fold, join
+from models.base import Model
 from models.card import code_digest
 from models.signature import Signature
 from trainer.progress import Progress
 from trainer.tuning import tuned_learner
 
+_FORMAT = 2  # of the files: values, or values and spread
 _WORTH_PROCESSES = 5000  # rows; fewer are forecast before a process has started
 
 
@@ -77,12 +79,20 @@ def walk_all(
     parts: dict[str, list[tuple[Fold, FloatArray]]] = {name: [] for name in walkers}
     for job in jobs:
         parts[job.name].append((job.fold, np.load(job.file, allow_pickle=False)))
-    return {name: join(found, plan.examples) for name, found in parts.items()}
+    return {name: _joined(found, plan) for name, found in parts.items()}
+
+
+def _joined(parts: list[tuple[Fold, FloatArray]], plan: Plan) -> Walk:
+    """Join what lies in the files: values, or values and spread."""
+    walk = join([(fold, found[0]) for fold, found in parts], plan.examples)
+    if any(len(found) == 1 for _, found in parts):
+        return walk
+    return msgspec.structs.replace(walk, spread=join([(fold, found[1]) for fold, found in parts], plan.examples).values)
 
 
 def _errors(plan: Plan, job: _Job) -> dict[str, float]:
     """Errors of a fold's first step."""
-    errors = np.load(job.file, allow_pickle=False)[:, 0] - plan.examples.targets[job.fold.test, 0]
+    errors = np.load(job.file, allow_pickle=False)[0, :, 0] - plan.examples.targets[job.fold.test, 0]
     known = errors[np.isfinite(errors)]
     if not len(known):
         return {}
@@ -91,7 +101,7 @@ def _errors(plan: Plan, job: _Job) -> dict[str, float]:
 
 def _digest(plan: Plan, walker: Walker) -> str:
     what = [plan.data, code_digest(), msgspec.to_builtins(plan.signature), msgspec.to_builtins(plan.folds)]
-    what += [walker.kind, dict(walker.parameters), walker.trials, plan.seed]
+    what += [walker.kind, dict(walker.parameters), walker.trials, plan.seed, _FORMAT]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
 
 
@@ -115,8 +125,15 @@ def _forecast(plan: Plan, jobs: Sequence[_Job], workers: int) -> Iterator[_Job]:
 
 
 def _run(plan: Plan, job: _Job) -> None:
-    learner = tuned_learner(job.walker.kind, plan.signature, job.walker.parameters, job.walker.trials)
-    keep(job.file, forecast_fold(plan.examples, job.fold, learner, plan.seed))
+    made: list[Model] = []
+    learner = tuned_learner(job.walker.kind, plan.signature, job.walker.parameters, job.walker.trials, made.append)
+    found = [forecast_fold(plan.examples, job.fold, learner, plan.seed)]
+    if type(made[-1]).volatility is not Model.volatility:
+        spread = made[-1].volatility(
+            np.ascontiguousarray(plan.examples.rows[job.fold.test]), plan.signature.max_horizon
+        )
+        found += [] if spread is None else [spread]
+    keep(job.file, np.stack(found))
 
 
 _held: list[Plan] = []

@@ -65,7 +65,7 @@ def contest(
 
     The random walk is a baseline and an expert whether or not it was given. Whatever is learned here (intervals,
     confidence, weights) is learned from outcomes that had matured when the forecast was made. `volatility` (examples,)
-    is what was known of it with each row.
+    is what was known of it with each row, by all who have no `spread` of their own.
     """
     rows, folds = _rows(walks)
     missing = [name for name in baselines if name not in walks and name != RANDOM_WALK]
@@ -86,7 +86,8 @@ def contest(
         said |= {name: by_fold(rule, experts, outcomes, folds, delay) for name, rule in FIXED.items()}
         against = {name: said[name] for name in {*baselines, RANDOM_WALK}}
         for name, values in said.items():
-            answers = rate(values, outcomes, delay, spread)
+            own = walks[name].spread if name in walks else None
+            answers = rate(values, outcomes, delay, spread if own is None else own[:, step - 1])
             others = {other: forecast for other, forecast in sorted(against.items()) if other != name}
             scores = score(answers, others, outcomes, step, settings)
             places.append(Place(name, answers, scores, coverage_by_time(made_at, answers, outcomes)))

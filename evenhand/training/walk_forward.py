@@ -94,11 +94,15 @@ def check(fold: Fold, examples: Examples) -> None:
 
 
 class Walk(msgspec.Struct, frozen=True):
-    """What a learner forecast for all test rows: row numbers in order of time, values, and the fold of each."""
+    """What a learner forecast for all test rows: row numbers in order of time, values, and the fold of each.
+
+    `spread` (rows, steps): how far off the learner itself takes them to be, if it says so.
+    """
 
     rows: IntArray
     values: FloatArray
     folds: IntArray
+    spread: FloatArray | None = None
 
 
 def forecast_fold(examples: Examples, fold: Fold, learner: Learner, seed: int = 0) -> FloatArray:

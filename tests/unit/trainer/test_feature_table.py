@@ -10,12 +10,15 @@ import pytest
 from evenhand.cli import exits
 from evenhand.cli.run import run
 from evenhand.errors import EvenhandError, InvalidConfiguration
+from evenhand.training.contest import contest
 from evenhand.training.leakage import LeakFound
 from models.candle_files import InvalidCandles
 from trainer.feature_table import read_feature_table
-from trainer.pipeline import train
+from trainer.pipeline import train, walk_plan
+from trainer.preparation import prepare
 from trainer.progress import Told
 from trainer.settings import TrainingSettings
+from trainer.walking import Plan, Walker, walk_all
 
 QUIET = Told(lambda _: None)
 
@@ -87,3 +90,25 @@ def test_what_cannot_be_learned_from_is_refused(path: Path, frame: pl.DataFrame)
     frame.head(20).write_parquet(path)
     with pytest.raises(EvenhandError, match="too few"):
         read_feature_table(path, ["a"], "y", 1)
+
+
+def test_who_knows_how_far_off_it_is_is_judged_by_that(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    a = random.normal(size=4000)
+    y = random.normal(size=4000) * np.where(a > 0.5, 3.0, 1.0) * 0.01  # no direction, but a width
+    pl.DataFrame({"a": a, "y": y}).write_parquet(tmp_path / "wild.parquet")
+    settings = TrainingSettings(
+        data=tmp_path / "wild.parquet", features=("a",), target="y", models=("lightgbm", "lightgbm_quantile"), folds=2
+    )  # fmt: skip
+    found = prepare(settings, None, QUIET)
+    plan = Plan(found.examples, walk_plan(found.examples, 2), found.signature, 0, found.digest)
+    walkers = {name: Walker(kind, {}) for name, kind in settings.kinds().items()}
+    walks = walk_all(plan, walkers, tmp_path / "kept", QUIET, 1)
+    assert walks["lightgbm"].spread is None
+    spread = walks["lightgbm_quantile"].spread
+    assert spread is not None
+    assert spread.shape == walks["lightgbm_quantile"].values.shape
+    pinballs = {place.model: place.scores.pinball for place in contest(found.examples, walks, [], [1]).places}
+    assert pinballs["lightgbm_quantile"] is not None
+    assert pinballs["lightgbm"] is not None
+    assert pinballs["lightgbm_quantile"] < 0.9 * pinballs["lightgbm"]
