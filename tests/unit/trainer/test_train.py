@@ -126,7 +126,7 @@ def test_processes_in_parallel_give_the_same_numbers_as_one(data: Path, tmp_path
 @pytest.mark.slow
 def test_killed_with_all_its_processes_it_goes_on_where_it_was(data: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "evenhand.cli", "train", "--data", str(data), "--models", "ridge,lightgbm,lstm"]
-    command += ["--workers", "2", "--no-register", "--json"]
+    command += ["--workers", "2", "--no-register", "--no-tracking", "--json"]
     kept = tmp_path / "var" / "models" / ".folds"
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path)
     deadline = time.monotonic() + 120
