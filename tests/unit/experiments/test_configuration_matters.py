@@ -12,10 +12,11 @@ from evenhand.experiments.decision import decide
 from evenhand.experiments.experiment import Bandit, Experiment, Guardrail, Rule, Segment, Variant
 from evenhand.experiments.standing import Standing
 from evenhand.experiments.user_metric import UserMetric
+from evenhand.offline import Runner
 from tests.unit.experiments.test_decision import evidence, experiment
 from tests.unit.experiments.test_several import played, report, standing
 from tests.unit.experiments.test_several import trial as many
-from tests.unit.processors.play import decisions, play, served, story, trial, write
+from tests.unit.processors.play import Lines, decisions, judged, served, story, trial, write
 from tests.unit.processors.test_reported_metrics import CLICKS, reporting, trial_of
 
 Change = dict[str, Any]
@@ -33,7 +34,7 @@ def _told(kind: str) -> tuple[tuple[float, str, Event], ...]:
 def on_the_loop(declared: Experiment, kind: str = "losses") -> list[tuple[Any, ...]]:
     """What is decided about it, without what the configuration's own digest changes."""
     log = write(_told(kind), served(declared), 1)
-    play(log, batch=500)
+    Runner(log, judged(Lines())).run()
     made = [msgspec.json.decode(value, type=DecisionMade) for value in decisions(log)]
     return [(each.subject, each.epochs, each.action, each.variant, each.reasons, each.weights) for each in made]
 

@@ -20,10 +20,10 @@ from evenhand.events import (
     Ticked,
 )
 from evenhand.experiments.experiment import Experiment, Rule, Variant
-from evenhand.offline import Log, Runner, loop
+from evenhand.offline import Log, Make, Runner, loop
 from evenhand.processors.base import Row
 from evenhand.processors.control import control
-from evenhand.processors.inference import Answer
+from evenhand.processors.inference import Answer, Predictors
 from evenhand.topics import DECISIONS, METRICS, OUTCOMES, REQUESTS
 
 START = 1_600_000_000_000 - 1_600_000_000_000 % 60_000
@@ -125,6 +125,11 @@ def decisions(log: Log) -> list[bytes]:
         event = msgspec.json.decode(value, type=DecisionMade)
         found.setdefault(event.id, (event.epochs, value))
     return [value for _, (_, value) in sorted(found.items(), key=lambda item: (item[1][0], item[0]))]
+
+
+def judged(predictors: Predictors) -> list[Make]:
+    """The processors of the loop from a request to a decision, without those that watch what is served."""
+    return loop(predictors, controls=False)[:6]
 
 
 def play(log: Log, *, seed: int | None = None, crash: float = 0.0, batch: int = 50, controls: bool = False) -> Runner:

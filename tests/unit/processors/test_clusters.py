@@ -5,11 +5,10 @@ import pytest
 
 from evenhand.events import Event, EvidenceReported, OutcomeObserved, PredictionRequested
 from evenhand.experiments.evidence import Pair, fold
-from evenhand.offline import loop
 from evenhand.processors.clusters import Clusters
 from evenhand.processors.subjects import Subject
 from evenhand.topics import EVIDENCE, OUTCOMES, REQUESTS
-from tests.unit.processors.play import START, Lines, decisions, play, served, trial, write
+from tests.unit.processors.play import START, Lines, decisions, judged, play, served, trial, write
 from tests.unit.processors.test_fair_trial import again
 
 
@@ -57,4 +56,4 @@ def test_twenty_users_who_report_one_outcome_at_different_times_are_one_observat
     counted = [report.variants["new"] for report in reports if report.variants]
     assert sum(each.paired["squared_error"].n for each in counted) == 12
     assert sum(each.matured for each in counted) == 12 * requests
-    assert again(log, loop(Lines(), controls=False), 1) == decisions(log)
+    assert again(log, judged(Lines()), 1) == decisions(log)

@@ -15,12 +15,12 @@ from evenhand.demonstration.users import HOUR_MS, Hour, Plot
 from evenhand.events import DecisionMade, RequestAssigned
 from evenhand.experiments.experiment import Experiment, Rule, Variant
 from evenhand.judgement import Judgement
-from evenhand.offline import Log, Make, MemoryRecord, Runner, loop
+from evenhand.offline import Log, Make, MemoryRecord, Runner
 from evenhand.partitioning import partition_of
 from evenhand.processors.base import Output, Processor, Record
 from evenhand.processors.inference import Answer, Inference
 from evenhand.topics import DECISIONS, EVIDENCE, METRICS, OUTCOMES, REQUESTS
-from tests.unit.processors.play import PARTITIONS, Lines, decisions, play, served, story, trial, write
+from tests.unit.processors.play import PARTITIONS, Lines, decisions, judged, play, served, story, trial, write
 
 CANDLES = Path(__file__).parents[3] / "data" / "btc-usd-1h.parquet"
 GRACE_MS, WAIT_MS, EPOCH_S = 2 * HOUR_MS, 12 * HOUR_MS, 6 * 3600
@@ -70,7 +70,7 @@ def performed() -> tuple[Log, Judgement]:
     plot = Plot(model="btc", grace_ms=GRACE_MS, wait_ms=WAIT_MS, scene_ms=EPOCH_S * 1000, partitions=PARTITIONS)
     judgement, log, judge = Judgement(PARTITIONS), Log(PARTITIONS), partition_of("btc", PARTITIONS)
     played = Play(hours(24 * 28), plot, experiment, judgement, 24 * HOUR_MS)
-    runner, heard = Runner(log, loop(Forecasts(), controls=False)), dict.fromkeys((EVIDENCE, DECISIONS), 0)
+    runner, heard = Runner(log, judged(Forecasts())), dict.fromkeys((EVIDENCE, DECISIONS), 0)
     while not played.is_over:
         for place, rows in played.next(12).items():
             log.append(*place, rows)
@@ -98,7 +98,7 @@ def test_an_oracle_with_some_noise_is_promoted_over_real_candles() -> None:
     assert {each.action for each in made} == {"continue", "promote"}
     assert [each.variant for each in made if each.action == "promote"] == ["oracle"]
     assert b'"champion":"1.1.0"' in b"".join(log.values(REQUESTS)), "it serves"
-    assert again(log, loop(Forecasts(), controls=False), seed=3) == judgement.log()
+    assert again(log, judged(Forecasts()), seed=3) == judgement.log()
 
 
 def test_a_challenger_that_fails_one_request_in_ten_is_stopped_for_harm() -> None:
@@ -108,7 +108,7 @@ def test_a_challenger_that_fails_one_request_in_ten_is_stopped_for_harm() -> Non
     (stopped,) = [each for each in found if each.action == "stop_harm"]
     assert "error_rate is breached" in stopped.reasons[0]
     assert "promote" not in {each.action for each in found}
-    assert again(log, loop(Lines(), controls=False), seed=4) == decisions(log)
+    assert again(log, judged(Lines()), seed=4) == decisions(log)
 
 
 class Careless(Inference):
@@ -136,7 +136,7 @@ def test_a_broken_split_is_frozen() -> None:
     def careless(partition: int, partitions: int) -> Processor:
         return Careless(partition, partitions, Lines(), clock=lambda: 0.0)
 
-    makes = loop(Lines(), controls=False)
+    makes = judged(Lines())
     makes[2] = careless
     log = write(story(1, requests=3000), served(trial(minimum_sample_size=10**9)), 1)
     Runner(log, makes).run()

@@ -24,7 +24,7 @@ from evenhand.offline import Log, MemoryRecord, Runner, loop
 from evenhand.processors.base import Row
 from evenhand.processors.control import after_command, control
 from evenhand.topics import ASSIGNMENTS, COMMANDS, EVIDENCE, REQUESTS
-from tests.unit.processors.play import PARTITIONS, START, Lines, decisions, play, served, story, trial, write
+from tests.unit.processors.play import PARTITIONS, START, Lines, decisions, judged, play, served, story, trial, write
 from tests.unit.processors.test_fair_trial import again
 
 
@@ -89,7 +89,7 @@ def test_a_ramp_moves_users_towards_the_challenger_only_and_is_no_mismatch() -> 
     ]
     first = served(msgspec.structs.replace(trial(minimum_sample_size=10**9), variants=three(95, 5).variants))
     log = with_commands(with_users(1, users=2000), first, *commands)
-    Runner(log, loop(Lines(), controls=False)).run()
+    Runner(log, judged(Lines())).run()
     digests = list(dict.fromkeys(of for _, of, _ in sorted(each for seen in answers(log).values() for each in seen)))
     assert len(digests) == 1 + len(commands)
     for seen in answers(log).values():
@@ -102,7 +102,7 @@ def test_a_ramp_moves_users_towards_the_challenger_only_and_is_no_mismatch() -> 
     weights = {tuple(phase.weights.values()) for report in reports for phase in report.phases.values()}
     assert weights == {(95, 5), (80, 20), (50, 50), (20, 80)}
     assert sum(phase.crossed for report in reports for phase in report.phases.values()) == 0
-    assert again(log, loop(Lines(), controls=False), 3) == decisions(log)
+    assert again(log, judged(Lines()), 3) == decisions(log)
 
 
 def made(log: Log) -> list[DecisionMade]:
@@ -112,17 +112,17 @@ def made(log: Log) -> list[DecisionMade]:
 def test_a_challenger_that_is_dropped_leaves_and_nobody_else_moves() -> None:
     first = served(three(50, 25, 25))
     log = with_commands(with_users(2), first, command("drop_variant", 100, variant="third"))
-    Runner(log, loop(Lines(), controls=False)).run()
+    Runner(log, judged(Lines())).run()
     for seen in answers(log).values():
         before = {variant for _, of, variant in seen if of == first.digest}
         after = {variant for _, of, variant in seen if of != first.digest}
         if before and after:
             assert after == ({"old"} if before == {"third"} else before)
-    judged = [sorted(each.summary) for each in made(log) if each.action == "continue"]
-    assert judged[0] == ["new", "third"]
-    assert judged[-1] == ["new"]
+    summaries = [sorted(each.summary) for each in made(log) if each.action == "continue"]
+    assert summaries[0] == ["new", "third"]
+    assert summaries[-1] == ["new"]
     assert {each.action for each in made(log)} <= {"continue", "no_data"}
-    assert again(log, loop(Lines(), controls=False), 4) == decisions(log)
+    assert again(log, judged(Lines()), 4) == decisions(log)
 
 
 def test_commands_about_phases_are_taken_by_control_and_wrong_ones_are_refused() -> None:

@@ -21,9 +21,9 @@ from evenhand.experiments.assignment import Ring
 from evenhand.experiments.evidence import merge_phases
 from evenhand.experiments.experiment import Experiment
 from evenhand.experiments.user_metric import UserMetric
-from evenhand.offline import Log, Runner, loop
+from evenhand.offline import Log, Runner
 from evenhand.topics import EVIDENCE, METRICS, SCORED
-from tests.unit.processors.play import Lines, decisions, play, served, story, trial, write
+from tests.unit.processors.play import Lines, decisions, judged, play, served, story, trial, write
 from tests.unit.processors.test_fair_trial import again
 
 CLICKS = UserMetric(name="clicks", per="requests", better="higher")
@@ -84,7 +84,7 @@ def test_a_variant_that_users_click_more_often_is_promoted_by_that(users: int | 
     observed = promoted.summary["new"].observed_difference
     assert observed is not None
     assert observed < -0.15, "less is better in every difference, so more clicks are negative"
-    assert again(log, loop(Lines(), controls=False), seed=2) == decisions(log)
+    assert again(log, judged(Lines()), seed=2) == decisions(log)
 
 
 def test_equal_clicks_promote_nobody_and_fewer_are_a_breach() -> None:
@@ -126,7 +126,7 @@ def test_no_order_of_arrival_changes_what_a_report_counts_for(seed: int) -> None
     expected = decisions(log)
     assert b"MetricAttributed" in b"".join(log.values(SCORED))
     for other in range(3):
-        assert again(log, loop(Lines(), controls=False), seed=other) == expected
+        assert again(log, judged(Lines()), seed=other) == expected
     last = dict[str, MetricAttributed]()
     for value in log.values(SCORED):
         if b'"MetricAttributed"' in value:
@@ -175,7 +175,7 @@ def test_a_metric_that_nobody_declared_is_refused(wrong: dict[str, Any], said: s
 def test_reports_are_kept_over_a_restart() -> None:
     told = reporting(7, {"old": 0.5, "new": 0.5}, users=101, requests=200)
     log = write(told, served(trial_of(CLICKS, success="clicks")), 7)
-    runner = Runner(log, loop(Lines(), controls=False))
+    runner = Runner(log, judged(Lines()))
     runner.run(random.Random(1), 0.4, 40)
     for work in runner.work:
         fresh = work._make(work.processor.partition, log.partitions)

@@ -8,11 +8,11 @@ import pytest
 
 from evenhand.events import DecisionMade
 from evenhand.experiments.assignment import Ring
-from evenhand.offline import Runner, loop
+from evenhand.offline import Runner
 from evenhand.processors.base import Processor
 from evenhand.processors.inference import Inference
 from evenhand.processors.posterior import Trial
-from tests.unit.processors.play import Lines, decisions, served, story, trial, write
+from tests.unit.processors.play import Lines, decisions, judged, served, story, trial, write
 from tests.unit.processors.test_fair_trial import again
 from tests.unit.processors.test_reported_metrics import trial_of
 
@@ -31,7 +31,7 @@ def test_a_slow_tail_breaches_the_tail_and_not_the_log_scale(metric: str, action
     def inference(partition: int, partitions: int) -> Processor:
         return Inference(partition, partitions, Lines(), clock=lambda: 0.0, recorded=slow_tail)
 
-    makes = loop(Lines(), controls=False)
+    makes = judged(Lines())
     makes[2] = inference
     guarded = trial_of(guardrails=[{"metric": metric, "margin": 2.0}], minimum_sample_size=10**9)
     log = write(story(1, 3000, 240), served(guarded), 1)

@@ -8,10 +8,10 @@ from evenhand.events import DecisionMade, Event, EvidenceReported, OutcomeObserv
 from evenhand.experiments.assignment import Ring
 from evenhand.experiments.evidence import merge_phases
 from evenhand.experiments.srm import LOG_ENOUGH, mismatch, missing_fraction, of_phase
-from evenhand.offline import Log, Runner, loop
+from evenhand.offline import Log, Runner
 from evenhand.processors.base import Processor
 from evenhand.topics import EVIDENCE
-from tests.unit.processors.play import Lines, decisions, play, served, story, trial, write
+from tests.unit.processors.play import Lines, decisions, judged, play, served, story, trial, write
 from tests.unit.processors.test_fair_trial import Careless, again
 
 
@@ -77,7 +77,7 @@ def test_outcomes_that_come_back_less_often_for_one_variant_freeze_the_trial(use
         assert actions[-2] == "frozen"
         reason = next(each.reasons[0] for each in made(log) if each.action == "frozen")
         assert "outcomes that" in reason
-    assert again(log, loop(Lines(), controls=False), seed=2) == decisions(log)
+    assert again(log, judged(Lines()), seed=2) == decisions(log)
 
 
 def test_users_whom_several_variants_answer_freeze_the_trial() -> None:
@@ -91,7 +91,7 @@ def test_users_whom_several_variants_answer_freeze_the_trial() -> None:
     def careless(partition: int, partitions: int) -> Processor:
         return Careless(partition, partitions, Lines(), clock=lambda: 0.0)
 
-    makes = loop(Lines(), controls=False)
+    makes = judged(Lines())
     right = write(told, served(trial(minimum_sample_size=10**9)), 1)
     Runner(right, makes).run()
     assert phase(right).crossed == 0
