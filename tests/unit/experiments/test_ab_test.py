@@ -54,7 +54,7 @@ def test_both_examples_load_as_they_are_and_mean_something() -> None:
     ],
 )  # fmt: skip
 def test_every_key_changes_the_experiment(key: str, value: Any, place: str | None) -> None:
-    """What a change of the rule decides is in test_decision.py, one case for each of its fields."""
+    """What a change of the rule decides is in test_configuration_matters.py, one case for each of its fields."""
     fields = SECOND | {key: value}
     if place is None:
         with pytest.raises(InvalidConfiguration, match="given twice"):
