@@ -14,9 +14,9 @@ from tests.faults.loop import trial
 from tests.faults.play import Play, playing
 from tests.faults.story import Story
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(170)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 STORY = Story(requests=1_500, seconds=60, epoch_s=2)
-RULE = Rule(minimum_sample_size=800, minimum_exposures=300, minimum_detectable_effect=0.5, missing_deviations=0.2)
+RULE = Rule(minimum_sample_size=550, minimum_exposures=300, minimum_detectable_effect=0.5, missing_deviations=0.2)
 
 
 async def decided(settings: KafkaSettings, var: Path, workers: int, kills: int = 0, shuffle: int | None = None) -> Play:
@@ -27,12 +27,13 @@ async def decided(settings: KafkaSettings, var: Path, workers: int, kills: int =
         play.experiment = trial(story, RULE)
         for _ in range(workers):
             play.loop.start()
-        telling = asyncio.create_task(play.tell(pace_s=0.2 if kills else 0.0))
+        telling = asyncio.create_task(play.tell(pace_s=2.0 if kills else 0.0))
         for victim in range(kills):
             await play.loop.member(play.loop.workers[victim])
             play.loop.workers[victim].kill()
             await play.loop.workers[victim].ended(10)
             play.loop.replace_dead()
+        play.hurry.set()
         await telling
         assert await play.faults() == {}, play.loop.logs()
     return play
