@@ -1,4 +1,4 @@
-"""`evenhand health worker|clock`: for the health checks of containers."""
+"""`evenhand health worker|clock|notifier`: for the health checks of containers."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ import typer
 from evenhand.cli import exits
 from evenhand.cli.output import complain, say
 
-KINDS = ("worker", "clock")
+KINDS = ("worker", "clock", "notifier")
 
 
 def register(app: typer.Typer) -> None:
@@ -15,8 +15,8 @@ def register(app: typer.Typer) -> None:
     app.command(hidden=True)(health)
 
 
-def health(kind: Annotated[str, typer.Argument(help="worker or clock")]) -> None:
-    """Whether a worker or the clock of this machine (or container) lives and works."""
+def health(kind: Annotated[str, typer.Argument(help="worker, clock or notifier")]) -> None:
+    """Whether a worker, the clock or the notifier of this machine (or container) lives and works."""
     from evenhand.client.checkout import root
     from evenhand.errors import InvalidConfiguration
 
