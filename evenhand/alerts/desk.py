@@ -128,6 +128,10 @@ def hear(desk: Desk, policy: AlertPolicy, signal: Signal) -> tuple[Desk, Alerts,
             stops = (*stops, Stop(reading.rule, signal.time + policy.drift_lasts_s * 1000))
         turn.desk = msgspec.structs.replace(desk, drifting=drifting, stops=stops)
     turn.read([(signal.time, reading)])
+    # A signal may come after epochs that end later than what it tells of: its end is told with it, at its own time.
+    over = [stop for stop in turn.desk.stops if stop.until_ms <= desk.now_ms]
+    turn.read((stop.until_ms, ended(stop.rule)) for stop in over)
+    turn.desk = msgspec.structs.replace(turn.desk, stops=tuple(s for s in turn.desk.stops if s not in over))
     turn.page()
     return _done(turn)
 

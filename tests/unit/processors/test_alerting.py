@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from evenhand.alerts.desk import Desk, judge, obey
+from evenhand.alerts.desk import Desk, hear, judge, obey
 from evenhand.alerts.policy import AlertPolicy
 from evenhand.events import (
     AlertRouted,
@@ -76,6 +76,20 @@ def test_a_burnt_budget_a_slow_answer_drift_a_stop_and_silence_fire_and_resolve(
     assert (burns.count("firing"), burns.count("resolved")) == (2, 2), "a page, and a ticket"
     assert [epoch for epoch, status, name in told if (status, name) == ("firing", "slow")] == [542]
     assert [epoch for epoch, status, name in told if (status, name) == ("firing", "no data")] == [450 + 59]
+
+
+def test_drift_that_is_heard_of_late_ends_when_it_would_have_ended() -> None:
+    policy, begun = AlertPolicy(drift_lasts_s=600), drift(25)[0]
+    late = Desk(model=MODEL, subject="1", now_ms=begun.time + 3_600_000)
+    after, alerts, _ = hear(late, policy, begun)
+    assert [(type(alert).__name__, alert.time) for alert in alerts] == [
+        ("AlertFired", begun.time), ("AlertResolved", begun.time + 600_000),
+    ]  # fmt: skip
+    assert after.stops == ()
+    in_time = Desk(model=MODEL, subject="1", now_ms=begun.time)
+    waiting, fired, _ = hear(in_time, policy, begun)
+    assert fired == alerts[:1]
+    assert len(waiting.stops) == 1
 
 
 def routed(log: Log) -> list[AlertRouted]:
