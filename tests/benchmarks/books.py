@@ -104,7 +104,7 @@ def totals_of(sums: list[Seen]) -> tuple[dict[str, Sum], int]:
         for name, variant in report.variants.items():
             for key, moments in ((name, variant.losses), (PAIRED, variant.paired)):
                 if METRIC in moments:
-                    n, mean, m2 = msgspec.structs.astuple(moments[METRIC])
+                    n, mean, m2, *_ = msgspec.structs.astuple(moments[METRIC])
                     totals.setdefault(key, Sum()).merge(Sum(n, mean, m2))
                     told.append(appended_ms)
     return totals, max(told)
