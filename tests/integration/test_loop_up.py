@@ -133,7 +133,7 @@ async def tell(clients: Clients, story: Story) -> None:
 
 @asynccontextmanager
 async def time_stands_still(loop: Loop, after_ms: int) -> AsyncIterator[None]:
-    """Wait until all epochs up to a time are judged, then stop the clock and wait until nothing moves."""
+    """Wait until all epochs up to a time are judged, then stop clock and exporter, and wait until nothing moves."""
     async with asyncio.timeout(240):
         while True:
             reports = [r.event for r in await read(loop.settings, t.EVIDENCE)]
@@ -141,13 +141,16 @@ async def time_stands_still(loop: Loop, after_ms: int) -> AsyncIterator[None]:
             if len(reached) == loop.settings.partitions and min(reached.values()) > after_ms:
                 break
             await asyncio.sleep(1)
-    clock = loop.command("status")["clock"]["pid"]
-    os.kill(clock, signal.SIGSTOP)
+    children = json.loads((loop.home / "run" / "up.json").read_text())["children"]
+    telling = [children[name]["pid"] for name in ("clock", "exporter")]
+    for pid in telling:
+        os.kill(pid, signal.SIGSTOP)
     try:
         await settle(loop.settings, lambda: None, 120)
         yield
     finally:
-        os.kill(clock, signal.SIGCONT)
+        for pid in telling:
+            os.kill(pid, signal.SIGCONT)
 
 
 async def killed_at_random(loop: Loop, times: int, until: "asyncio.Task[None]") -> None:

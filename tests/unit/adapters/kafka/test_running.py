@@ -46,7 +46,7 @@ async def test_halves_where_the_state_is_too_large(
     worker.state._make = lambda _: Wide()  # type: ignore[assignment, return-value]
     worker.state.app.timing = SimpleNamespace(max_batch_bytes=limit)  # type: ignore[assignment]
     batch: Any = worker.batch(1)
-    batch.topic, batch.records = "outcomes.v1", [record(offset) for offset in range(sizes[0])]
+    batch.topic, batch.records, batch.size = "outcomes.v1", [record(offset) for offset in range(sizes[0])], 40
     await running._process(worker.state, batch, 1_000_000)
     assert Wide.applied == sizes
     assert log.rows() == {b"%d" % i: b"%d." % i + b"x" * 400 for i in range(sizes[0])}
