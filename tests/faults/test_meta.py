@@ -11,13 +11,14 @@ from adapters.kafka.settings import KafkaSettings
 from adapters.loop_state import group
 from evenhand.topics import PREDICTIONS
 from tests.faults.play import Play, playing
+from tests.faults.readings import state
 from tests.faults.story import Story
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(170)]
 
 
 async def held_up_and_killed(play: Play) -> None:
-    """Attribution is done with all predictions, evidence is not with one partition: then the worker is killed."""
+    """Attribution has applied all predictions, evidence is not done with one partition: then the worker is killed."""
     await play.tell()
     slow = play.loop.start(EVENHAND_FAILPOINT="after_decode@evidence:1:sleep:600")
     settings, before = play.loop.settings, -1
@@ -27,9 +28,12 @@ async def held_up_and_killed(play: Play) -> None:
             ends = await reader.ends(places)
             done = await committed(settings, group(settings), places)
             complete = sum(0 < ends[place] <= done.get(place, 0) for place in places)
-            if complete >= len(places) - 1 and sum(ends.values()) == before:
+            held = await state(settings, "attribution")
+            applied = all(held[p.partition].position.get(PREDICTIONS, -1) >= end - 1 for p, end in ends.items())
+            ready = complete >= len(places) - 1 and applied
+            if ready and sum(ends.values()) == before:
                 break
-            before = sum(ends.values()) if complete >= len(places) - 1 else -1
+            before = sum(ends.values()) if ready else -1
             await asyncio.sleep(1.0)
             assert slow.process.poll() is None, slow.text
     assert "failpoint after_decode@evidence: sleep" in slow.text
