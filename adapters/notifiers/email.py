@@ -1,6 +1,7 @@
 """E-mail over SMTP, encrypted unless plain is asked for."""
 
 import asyncio
+import functools
 import smtplib
 import ssl
 from email.message import EmailMessage
@@ -43,18 +44,23 @@ class Email(msgspec.Struct, frozen=True, kw_only=True):
             raise DeliveryFailed(f"{self.name}: not delivered ({type(error).__name__})") from None
 
     def _send(self, mail: EmailMessage) -> None:
-        context = ssl.create_default_context(cafile=self.ca_file)
         client: smtplib.SMTP
         if self.security == "tls":
-            client = smtplib.SMTP_SSL(self.server, self.port, timeout=self.deadline_s, context=context)
+            client = smtplib.SMTP_SSL(self.server, self.port, timeout=self.deadline_s, context=trusted(self.ca_file))
         else:
             client = smtplib.SMTP(self.server, self.port, timeout=self.deadline_s)
         with client:
             if self.security == "starttls":
-                client.starttls(context=context)
+                client.starttls(context=trusted(self.ca_file))
             if self.username:
                 client.login(self.username, self.password.get_secret_value())
             client.send_message(mail)
+
+
+@functools.cache
+def trusted(ca_file: str | None) -> ssl.SSLContext:
+    """The authorities that are believed, read once, for that takes longer than ten mails."""
+    return ssl.create_default_context(cafile=ca_file)
 
 
 def compose(alert: Alert, sender: str, recipients: tuple[str, ...]) -> EmailMessage:

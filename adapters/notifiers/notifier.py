@@ -49,9 +49,7 @@ class _Partition:
 
     def done(self, offset: int) -> None:
         self.open[offset] = True
-        for first in sorted(self.open):
-            if not self.open[first]:
-                break
+        while self.open and self.open[first := next(iter(self.open))]:
             del self.open[first]
             self.next = first + 1
 
