@@ -8,7 +8,7 @@ import copy
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import msgspec
@@ -22,6 +22,7 @@ from models.convert import convert, nearest
 from models.signature import Signature
 
 FloatArray = npt.NDArray[np.float64]
+Heard = Callable[[int, float, float], None]  # round, squared error on what was learned, and on what was held out
 HELD_OUT_FRACTION = 0.2
 _MINIMUM_ROWS = 50
 _LEAST = float(np.finfo(np.float64).tiny)
@@ -57,10 +58,11 @@ class Model(ABC):
         self.parameters: Any = convert(dict(parameters or {}), self.Parameters, f"parameters of {self.kind}")
         self.residual_sd: tuple[float, ...] = ()
         self.ratings: tuple[Rating, ...] = ()
-        # Squared error on what was learned and on what was held out, round by round; only who has just learned has it.
+        # Squared error on what was learned and on what was held out, before the first round and after each; not saved.
         self.curve: list[tuple[float, float]] = []
+        self._heard: Heard | None = None
         self._least_volatility = 0.0
-        self._volatility_column = volatility_column(signature.features)
+        self._volatility_column = signature.volatility_column
 
     # What the inference agent reads.
 
@@ -119,9 +121,8 @@ class Model(ABC):
         """
         if self._volatility_column is None:
             return None
-        return np.repeat(
-            np.maximum(rows[:, [self._volatility_column]], self._least_volatility or _LEAST), horizon, axis=1
-        )
+        known = np.maximum(rows[:, [self._volatility_column]], self._least_volatility or _LEAST)
+        return np.repeat(known, horizon, axis=1)
 
     def _checked(self, rows: FloatArray, horizon: int) -> FloatArray:
         """Rows in C order (the order of summation hangs on it), or a reason why there is no answer."""
@@ -137,11 +138,11 @@ class Model(ABC):
             raise Unpredictable(f"feature {self.features[column]!r} of row {row} is {rows[row, column]}")
         return rows
 
-    def fit(self, rows: FloatArray, targets: FloatArray, seed: int = 0) -> Self:
+    def fit(self, rows: FloatArray, targets: FloatArray, seed: int = 0, heard: Heard | None = None) -> Self:
         """Learn from rows (n, features) in order of time and targets (n, max_horizon), NaN where not known yet.
 
-        Learns on the first 80 % to measure, on the rest, how far off it is at each step; then on everything. The rows
-        between, whose targets reach into the rest, are left out of the first part.
+        Learns on the first 80 % to measure, on the rest, how far off it is at each step; then on everything, and
+        `heard` is told of each round of that. Rows between, whose targets reach into the rest, are left out at first.
         """
         rows, targets = self._table(rows, targets)
         steps, cut = targets.shape[1], int(len(rows) * (1 - HELD_OUT_FRACTION))
@@ -150,8 +151,16 @@ class Model(ABC):
             raise Unpredictable(f"{len(rows)} rows are too few to learn {steps} steps; give a longer history")
         self.learn(rows[: cut - steps], targets[: cut - steps], seed)
         self.rate_by(rows[cut:], self.forecast(rows[cut:], steps), targets[cut:])
+        self._heard = heard
         self.learn(rows, targets, seed)
+        self._heard = None
         return self
+
+    def learned_round(self, learned: float, held_out: float) -> None:
+        """Go on with the learning curve, for who learns in rounds."""
+        self.curve.append((learned, held_out))
+        if self._heard is not None:
+            self._heard(len(self.curve) - 1, learned, held_out)
 
     def learn_only(self, rows: FloatArray, targets: FloatArray, seed: int = 0) -> Self:
         """Do what `fit` does, but do not ask how far off it is: for who judges its forecasts himself."""
@@ -174,8 +183,7 @@ class Model(ABC):
         errors = targets - values
         # A target that never moves would make every interval empty and divide by nothing.
         self.residual_sd = tuple(max(_LEAST, float(sd)) for sd in np.sqrt(np.nanmean(errors**2, axis=0)))
-        column = self._volatility_column
-        if column is not None:
+        if (column := self._volatility_column) is not None:
             self._least_volatility = max(_LEAST, 0.01 * float(np.abs(rows[:, column]).mean()))
         self.ratings = self._fresh_ratings(())
         known = self.volatility(rows, targets.shape[1])
@@ -274,11 +282,6 @@ class _Learned(msgspec.Struct):
     parameters: dict[str, Any]
     ratings: list[RatingState] = []
     least_volatility: float = 0.0
-
-
-def volatility_column(features: Sequence[str]) -> int | None:
-    """Place of the first feature that tells how much the target moves, by its name."""
-    return next((place for place, name in enumerate(features) if "volatility" in name), None)
 
 
 def model_kinds() -> dict[str, type[Model]]:

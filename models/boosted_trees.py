@@ -65,14 +65,18 @@ class BoostedTrees(Model):
         data = lightgbm.Dataset(rows[known], target[known])
         if tail is None:
             return lightgbm.train(settings, data, num_boost_round=rounds).model_to_string()
-        held, seen = np.isfinite(tail[1]), dict[str, dict[str, list[float]]]()
+        held, mean = np.isfinite(tail[1]), float(target[known].mean())
+        self.curve = []
+        self.learned_round(float(target[known].var()), float(((tail[1][held] - mean) ** 2).mean()))
         watched = [data, data.create_valid(tail[0][held], tail[1][held])]
+
+        def told(place: Any) -> None:
+            (_, _, learned, _), (_, _, held_out, _) = place.evaluation_result_list
+            self.learned_round(float(learned), float(held_out))
+
         booster = lightgbm.train(
-            settings | {"metric": "l2"}, data, rounds, watched, ["learned", "held out"],
-            callbacks=[lightgbm.record_evaluation(seen)],
-        )  # fmt: skip
-        rounds_seen = zip(seen["learned"]["l2"], seen["held out"]["l2"], strict=True)
-        self.curve = [(float(learned), float(held_out)) for learned, held_out in rounds_seen]
+            settings | {"metric": "l2"}, data, rounds, watched, ["learned", "held out"], callbacks=[told]
+        )
         return booster.model_to_string()
 
     def _take(self, text: str, decay: list[float]) -> None:

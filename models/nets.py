@@ -119,6 +119,8 @@ class Net(Model):
 
             best, waited = float("inf"), 0
             self.curve = []
+            with torch.no_grad():
+                self.learned_round(float(loss(slice(0, seen))), float(loss(slice(cut, None))))
             kept = {name: value.detach().clone() for name, value in weights.items()}
             for _ in range(settings.epochs):
                 order = torch.from_numpy(random.permutation(seen)).to(device)
@@ -132,7 +134,7 @@ class Net(Model):
                     adam.step()
                 with torch.no_grad():
                     tail = float(loss(slice(cut, None)))
-                self.curve.append((float(learned), tail))
+                self.learned_round(float(learned), tail)
                 if tail < best * (1 - 1e-4):
                     best, waited = tail, 0
                     kept = {name: value.detach().clone() for name, value in weights.items()}

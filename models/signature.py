@@ -20,3 +20,8 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     aligned: bool = True
     reference_price: str | None = None
     max_horizon: Annotated[int, Meta(ge=1, le=1000)] = 1
+
+    @property
+    def volatility_column(self) -> int | None:
+        """Place of the first feature that tells how much the target moves, by its name."""
+        return next((place for place, name in enumerate(self.features) if "volatility" in name), None)

@@ -10,8 +10,8 @@ from evenhand.training.leakage import AuditSettings, require_clean
 from evenhand.training.learner_audit import audit_learners
 from evenhand.training.scores import ScoreSettings
 from evenhand.training.walk_forward import WalkForward
-from models.base import volatility_column
 from models.config import ModelsConfig
+from models.signature import Signature
 from models.store import ModelStore
 from trainer.preparation import prepare
 from trainer.progress import Progress
@@ -49,7 +49,7 @@ def train(
     trials = len(walks) * settings.tune * settings.horizon
     steps = range(1, settings.horizon + 1)
     judged = contest(
-        examples, walks, BASELINES, steps, ScoreSettings(trials=trials), _volatility(names, examples.rows)
+        examples, walks, BASELINES, steps, ScoreSettings(trials=trials), _volatility(found.signature, examples.rows)
     )  # fmt: skip
     registered: dict[str, Registered] = {}
     if store is not None:
@@ -86,9 +86,9 @@ def walk_plan(examples: Examples, folds: int) -> WalkForward:
     return WalkForward(start_ms=start, test_ms=(last - start) // folds + 1)
 
 
-def _volatility(names: tuple[str, ...], rows: FloatArray) -> FloatArray | None:
+def _volatility(signature: Signature, rows: FloatArray) -> FloatArray | None:
     """What the rows tell of it, as served models read it."""
-    column = volatility_column(names)
+    column = signature.volatility_column
     if column is None:
         return None
     known = rows[:, column]

@@ -22,6 +22,9 @@ class Progress:
     def scored(self, model: str, fold: int, errors: Mapping[str, float]) -> None:
         """Say how good a model was in a fold: errors of step 1."""
 
+    def learning(self, model: str, number: int, learned: float, held_out: float) -> None:
+        """Say how far a model that will be saved has come: squared errors after so many rounds, 0 before the first."""
+
     def learned(self, model: str, version: str, fitted: "Model", table: "Table") -> None:
         """Say that a version was saved, and what was learned from which table."""
 

@@ -1,6 +1,7 @@
 """Fits models on the whole history and saves each under the version that follows from the last one."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -48,7 +49,9 @@ def register(
             told = (table.rows[known], table.targets[known])
             parameters = tune(walker.kind, signature, parameters, told, seed, walker.trials)
             chosen[walker.kind] = parameters
-        model = model_kind(walker.kind)(signature, parameters).fit(table.rows, table.targets, seed)
+        model = model_kind(walker.kind)(signature, parameters).fit(
+            table.rows, table.targets, seed, partial(progress.learning, asked)
+        )
         last, before = _last(store, name)
         derived = derive(last, before, _release(model, code_digest()))
         made = origin(learned.endpoint, table, model, derived=derived, follows=last or "", sources=learned.sources)

@@ -32,7 +32,7 @@ class TrainingReport(msgspec.Struct, frozen=True):
     `trials`: how many results the verdicts are corrected for. `skilled_steps`: those at which a model beat every
     baseline. `coverage`: the least and the greatest share that intervals of 90 % held in a month and in a year, over
     all steps. `regrets`: of the ensemble against its best expert. `curves`: squared error on what was learned and on
-    what was held out, round by round, of what was registered. `parameters`: those that were registered.
+    what was held out, before the first round and after each, of what was registered. `parameters`: those that it has.
     """
 
     data: str
@@ -129,8 +129,8 @@ def _curve_table(curves: dict[str, Curve]) -> str:
         best = int(np.argmin([held for _, held in curve]))
         lines.append(
             (
-                name, str(len(curve)), f"{curve[0][0]:.4g}, {curve[-1][0]:.4g}",
-                f"{curve[0][1]:.4g}, {curve[best][1]:.4g} ({best + 1})",
+                name, str(len(curve) - 1), f"{curve[0][0]:.4g}, {curve[-1][0]:.4g}",
+                f"{curve[0][1]:.4g}, {curve[best][1]:.4g} ({best})",
             )
         )  # fmt: skip
     return head + _rows(lines)

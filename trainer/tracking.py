@@ -25,7 +25,7 @@ LEARNED, HELD_OUT = "train_loss", "val_loss"
 
 
 class Tracked(Progress):
-    """Tells somebody else, and `run`: errors fold by fold as they come, a learning curve when a version is saved."""
+    """Tells somebody else, and `run`: errors and learning curves as they come, versions as they are saved."""
 
     def __init__(self, told: Progress, run: Run, settings: TrainingSettings, store: ModelStore) -> None:
         self._told, self._run, self._settings, self._store = told, run, settings, store
@@ -45,12 +45,15 @@ class Tracked(Progress):
         self._told.scored(model, fold, errors)
         self._of(model).metrics(errors, step=fold)
 
+    def learning(self, model: str, number: int, learned: float, held_out: float) -> None:
+        """Note a round, with its number as step."""
+        self._told.learning(model, number, learned, held_out)
+        self._of(model).metrics({LEARNED: learned, HELD_OUT: held_out}, step=number)
+
     def learned(self, model: str, version: str, fitted: "Model", table: "Table") -> None:
-        """Note curve, importance and files of a version, and register it."""
+        """Note plots, importance and files of a version, and register it."""
         self._told.learned(model, version, fitted, table)
         run, name = self._of(model), self._settings.name
-        for epoch, (learned, held_out) in enumerate(fitted.curve):
-            run.metrics({LEARNED: learned, HELD_OUT: held_out}, step=epoch)
         if fitted.curve:
             lines = {LEARNED: [one for one, _ in fitted.curve], HELD_OUT: [one for _, one in fitted.curve]}
             run.artifact("plots/training_curves.html", curves(lines, f"{name} {version}: {model}"))

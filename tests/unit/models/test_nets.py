@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.base import FloatArray
+from models.base import FloatArray, Model
+from models.boosted_trees import BoostedTrees
 from models.lstm import Lstm
 from models.naive import Naive
 from models.nets import Net
@@ -58,6 +59,22 @@ def test_a_long_lag_beyond_a_threshold_is_learned_to_within_a_tenth_of_the_best(
     error = np.sqrt(((model.forecast(fresh, 1)[:, 0] - truth[:, 0]) ** 2).mean())
     best = np.sqrt(((signal - truth[:, 0]) ** 2).mean())
     assert error <= 1.1 * best
+
+
+@pytest.mark.parametrize("kind", [*KINDS, BoostedTrees])
+def test_who_listens_hears_each_round_while_it_learns(kind: type[Model]) -> None:
+    rows, targets, _ = table(400, 1)
+    rounds = {"num_boost_round": 3} if kind is BoostedTrees else {"length": LENGTH, "epochs": 3}
+    model, heard = kind(SIGNATURE, rounds), list[tuple[int, float, float]]()
+
+    def hear(number: int, learned: float, held_out: float) -> None:
+        heard.append((number, learned, held_out))
+        assert len(model.curve) == len(heard)  # and no more yet
+
+    model.fit(rows, targets, 3, hear)
+    assert [number for number, _, _ in heard] == [0, 1, 2, 3]  # 0 is before the first
+    assert [losses for _, *losses in heard] == [list(each) for each in model.curve]
+    assert model.curve[1][0] < model.curve[0][0]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -70,7 +70,7 @@ def test_the_command_says_who_has_skill_and_registers_versions(data: Path, capsy
     assert report["trials"] == 4 * 2  # models that walked, steps
     served = ModelStore(data.parent / "var" / "models").load("momentum", "1.2.0")
     assert served.forecast(np.zeros((1, 9)), 2).shape == (1, 2)
-    assert len(report["curves"]["lightgbm"]) == 100
+    assert len(report["curves"]["lightgbm"]) == 1 + 100
     assert run([*command[:4], "ridge", "--horizon", "2", "--json"]) == exits.OK
     assert json.loads(capsys.readouterr().out)["models"]["ridge"]["version"] == "1.3.0"  # ridge instead of the ensemble
     assert run([*command[:4], "ridge", "--horizon", "1", "--json"]) == exits.OK
