@@ -1,35 +1,40 @@
 """Tuning inside a fold: what is chosen is chosen on the fold's own training rows, and every trial is counted.
 
-Parameters are tried at the points of a scrambled Halton sequence (Halton 1960), which fills a space more evenly than
-chance does, with the model's usual parameters as the first trial. Each trial learns from the first three quarters of
-the training and is judged by the squared error on the purged rest.
+Optuna's tree-structured Parzen estimator (Bergstra et al. 2011) proposes them, seeded and in memory, with the model's
+usual parameters as the first trial. Each trial learns from the first three quarters of the training and is judged by
+the squared error on the purged rest.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from evenhand.errors import InvalidConfiguration
+from evenhand.errors import EvenhandError, InvalidConfiguration
 from evenhand.training.examples import FloatArray, Forecaster, Learner
 from models.base import Model, model_kind
 from models.signature import Signature
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 VALIDATED_FRACTION = 0.25
 
 
 class Range(NamedTuple):
-    """A parameter's least and greatest value, tried evenly in its logarithm."""
+    """A parameter's least and greatest value, on a logarithmic scale; whole numbers where both ends are."""
 
     low: float
     high: float
 
-    def at(self, share: float) -> float | int:
-        """The value at a share of the way; a whole number where both ends are."""
-        value = math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low)))
-        return round(value) if isinstance(self.low, int) and isinstance(self.high, int) else value
+    def distribution(self) -> "BaseDistribution":
+        """The same for Optuna."""
+        from optuna.distributions import FloatDistribution, IntDistribution  # noqa: PLC0415
+
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return IntDistribution(self.low, self.high, log=True)
+        return FloatDistribution(self.low, self.high, log=True)
 
 
 _TREES = {
@@ -60,25 +65,36 @@ def tune(
     space = SPACES.get(kind)
     if trials <= 1 or space is None:
         return dict(usual)
-    from scipy.stats import qmc  # noqa: PLC0415  for tuning only
-
+    try:
+        import optuna  # noqa: PLC0415  for tuning only
+    except ImportError as error:
+        raise EvenhandError("tuning needs Optuna: pip install 'evenhand[tuning]'") from error
     rows, targets = table
     cut = int(len(rows) * (1 - VALIDATED_FRACTION))
     seen = cut - targets.shape[1]  # labels of the rows between reach into what is validated
     if seen < 1 or not np.isfinite(targets[cut:]).any():
         raise InvalidConfiguration(f"{len(rows)} rows are too few to tune on; give a longer history, or do not tune")
-    points = qmc.Halton(len(space), seed=seed).random(trials - 1)
-    tried: list[dict[str, Any]] = [dict(usual)]
-    tried += [
-        {**usual, **{name: each.at(share) for (name, each), share in zip(space.items(), point, strict=True)}}
-        for point in points.tolist()
-    ]
-    losses = []
-    for parameters in tried:
+
+    def loss(parameters: Mapping[str, Any]) -> float:
         model = model_kind(kind)(signature, parameters).learn_only(rows[:seen], targets[:seen], seed)
         errors = model.forecast(np.ascontiguousarray(rows[cut:]), signature.max_horizon) - targets[cut:]
-        losses.append(float(np.nanmean(errors**2)))
-    return tried[int(np.argmin(losses))]
+        return float(np.nanmean(errors**2))
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
+    distributions = {name: each.distribution() for name, each in space.items()}
+    held, best, least = model_kind(kind)(signature, usual).plain_parameters(), dict(usual), loss(usual)
+    known = {name: held[name] for name in space}
+    if all(each.low <= known[name] <= each.high for name, each in space.items()):
+        study.add_trial(optuna.trial.create_trial(params=known, distributions=distributions, value=least))
+    for _ in range(trials - 1):
+        trial = study.ask(distributions)
+        parameters = {**usual, **trial.params}
+        found = loss(parameters)
+        study.tell(trial, found)
+        if found < least:
+            best, least = parameters, found
+    return best
 
 
 def tuned_learner(
