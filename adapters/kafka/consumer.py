@@ -15,9 +15,10 @@ from faust.types.tuples import ConsumerMessage
 from adapters.kafka import failpoints
 from adapters.kafka.lanes import Delivery, cut
 from adapters.kafka.starting import check_copartitioned, check_settings, check_topics
-from adapters.kafka.thread import BatchConsumerThread, Records
+from adapters.kafka.thread import BatchConsumerThread, Fetched
 from adapters.kafka.tuning import tune
 from adapters.kafka.watchdog import Watchdog
+from evenhand.processors.records import Records
 
 if TYPE_CHECKING:
     from adapters.kafka.app import BatchApp
@@ -42,7 +43,7 @@ class BatchConsumer(driver.Consumer):
         self.app.lanes.on_low = self._thread.resume
         self._committed: dict[TopicPartition, int] = {}
         self._commit_lock = asyncio.Lock()
-        self._fetching: asyncio.Future[tuple[int, Records]] | None = None
+        self._fetching: asyncio.Future[tuple[int, Fetched]] | None = None
         self.watchdog = Watchdog(self.app, self._thread)
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
@@ -87,14 +88,14 @@ class BatchConsumer(driver.Consumer):
             generation, records = fetching.result()
             await self._deliver(records, generation)
 
-    async def _deliver(self, records: Records, generation: int) -> None:
+    async def _deliver(self, records: Fetched, generation: int) -> None:
         app = self.app
         for tp, of_partition in records.items():
             lane = app.lanes.of(tp)
             for part, size in cut(of_partition):
                 if not self.flow_active or app.membership.generation != generation:
                     return
-                delivery = Delivery(lane, part, size, generation, app.readers[tp.topic])
+                delivery = Delivery(lane, Records(part), size, generation, app.readers[tp.topic])
                 lane.add(delivery)
                 last = part[-1]
                 message = ConsumerMessage(

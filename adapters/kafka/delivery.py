@@ -6,15 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING, Self
 
 from adapters.kafka.ending import FAILED, end_process
+from evenhand.processors.records import Records
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from aiokafka import ConsumerRecord
-
     from adapters.kafka.app import BatchApp
     from adapters.kafka.lanes import Delivery
+    from evenhand.processors.base import Record
 
 
 class Fenced(Exception):
@@ -35,9 +35,9 @@ class Batch:
         self.app, self.reader, self.generation = app, reader, first.generation
         self.topic = app.kafka.bare(first.tp.topic)
         self.partition: int = first.tp.partition
-        self.records: Sequence[ConsumerRecord] = first.records
+        self.records: Sequence[Record] = first.records
         if len(deliveries) > 1:
-            self.records = [record for delivery in deliveries for record in delivery.records]
+            self.records = Records.joined([delivery.records for delivery in deliveries])
         self.size = sum(delivery.size for delivery in deliveries)
         self._deliveries = deliveries
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FETCH_BYTES = 8 << 20  # of one fetch
 PARTITION_BYTES = 1 << 20  # of one partition in it: half of what a lane takes, or a pause would throw much away
-Records = Mapping[TopicPartition, Sequence[ConsumerRecord]]
+Fetched = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 OUTSIDE = -1
 T = TypeVar("T")
 
@@ -68,16 +68,16 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         """Run a coroutine on this thread's loop, and wait for it on the caller's."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self.thread_loop))
 
-    async def fetch(self, active: frozenset[TopicPartition], timeout_s: float) -> tuple[int, Records]:
-        """Records by partition, as soon as there are any, and the generation in which they were taken."""
+    async def fetch(self, active: frozenset[TopicPartition], timeout_s: float) -> tuple[int, Fetched]:
+        """Fetched by partition, as soon as there are any, and the generation in which they were taken."""
         return await self.run_here(self._fetch(active, timeout_s))
 
-    async def _fetch(self, active: frozenset[TopicPartition], timeout_s: float) -> tuple[int, Records]:
+    async def _fetch(self, active: frozenset[TopicPartition], timeout_s: float) -> tuple[int, Fetched]:
         limit = self.app.conf.broker_max_poll_records
         records = await self._fetch_records(
             self._ensure_consumer(), cast("Any", active), timeout=timeout_s, max_records=limit
         )
-        return self.group_generation, cast("Records", records)
+        return self.group_generation, cast("Fetched", records)
 
     async def commit_offsets(self, offsets: Mapping[TopicPartition, int], timeout_s: float) -> None:
         """Commit, or raise. The broker refuses a member of a past generation."""

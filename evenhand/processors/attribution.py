@@ -28,15 +28,17 @@ from evenhand.processors.pairs import (
     is_preferred,
     outcome_of,
     pack,
+    pair_delay_ms,
     prediction_of,
     preferred,
     scored_row,
     unpack_outcome,
     unpack_prediction,
 )
+from evenhand.processors.records import decoded
 from evenhand.processors.reported import Reported
 from evenhand.processors.slabs import DEAD, MATURED, PENDING, Entry, Slabs
-from evenhand.topics import METRICS, OBSERVATIONS, OUTCOMES, PREDICTIONS, SCORED
+from evenhand.topics import METRICS, OBSERVATIONS, OUTCOMES, PREDICTIONS, SCORED, TOPICS
 
 WAIT_ROW = b"longest_wait_ms"
 
@@ -56,7 +58,7 @@ class Attribution(Processor):
         self.reported = Reported(self.predictions, self.by_request)
         self.counts, self.longest_wait_ms = Counts(), 86_400_000
         self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
-            PREDICTIONS: decoder(PredictionMade, Ticked, ControlChanged),
+            PREDICTIONS: decoder(*TOPICS[PREDICTIONS].events),
             OBSERVATIONS: decoder(OutcomeObserved, MetricObserved, Ticked),
         }
 
@@ -87,10 +89,10 @@ class Attribution(Processor):
         yield from self.reported.rows()
 
     def apply(self, topic: str, records: Sequence[Record]) -> Output:
-        output, decode = Output(), self._decoders[topic].decode
+        output = Output()
         rows: list[Row] = []
         before = msgspec.structs.astuple(self.counts)
-        events = [decode(record.value or b"") for record in records]
+        events = decoded(records, self._decoders[topic].decode)
         run: list[tuple[Record, Any]] = []
         for record, event in zip(records, events, strict=True):
             if type(event) is Ticked:
@@ -169,10 +171,11 @@ class Attribution(Processor):
             self.by_target.add(f"{prediction.key}\x1e{target}", address + step)
 
     def _known(self, prediction: Prediction) -> tuple[int | None, Prediction | None]:
-        for address in self.by_request.find(prediction.request_id):
-            other = unpack_prediction(self.predictions.data(address))
-            if other.request_id == prediction.request_id:
-                return address, other
+        if prediction.request_id in self.by_request:
+            for address in self.by_request.find(prediction.request_id):
+                other = unpack_prediction(self.predictions.data(address))
+                if other.request_id == prediction.request_id:
+                    return address, other
         return None, None
 
     def _forget(self, address: int | None, prediction: Prediction) -> None:
@@ -263,27 +266,25 @@ class Attribution(Processor):
 
     def _outcomes_at(self, address: str) -> list[Placed]:
         """What answers an address, in the order of preference among what is not late."""
-        places = self.by_address.find(address)
-        if not places:
-            return []
-        found = [(place, unpack_outcome(self.outcomes.data(place))) for place in places]
-        return sorted([pair for pair in found if pair[1].address == address], key=in_order)
+        found = [(place, unpack_outcome(self.outcomes.data(place))) for place in self.by_address.find(address)]
+        same = [pair for pair in found if pair[1].address == address]
+        return sorted(same, key=in_order) if len(same) > 1 else same
 
     def _winner(self, prediction: Prediction, step: int, known: Known) -> Placed | None:
         """The outcome that counts for a step (from 0) of a prediction, of those that are known now."""
-        targets = prediction.target_times[step : step + 1]
-        answers = [known[f"{prediction.key}\x1e{at}"] for at in targets]
-        return preferred(prediction, [known[f"{prediction.request_id}\x1f{step + 1}"], *answers])
+        addresses = [f"{prediction.request_id}\x1f{step + 1}"]
+        if step < len(prediction.target_times):
+            addresses.append(f"{prediction.key}\x1e{prediction.target_times[step]}")
+        found = [known[address] for address in addresses if address in self.by_address]
+        return preferred(prediction, found) if found else None
 
     def _score(self, prediction: Prediction, address: int, step: int, winner: Placed, rows: list[Row]) -> None:
         place, outcome = winner
-        was = self.predictions.flags(address)
-        if was[step] == PENDING:
-            self.predictions.flag(address + step, MATURED)
-            self.counts.matured += was.count(PENDING) == 1
-        self.counts.late += is_late(prediction, outcome)
+        self.counts.matured += self.predictions.mature(address + step)
+        delay_ms = pair_delay_ms(prediction, outcome)
+        self.counts.late += delay_ms > prediction.grace_ms
         self.outcomes.flag(place, MATURED)
-        rows.append(scored_row(prediction, step, outcome))
+        rows.append(scored_row(prediction, step, outcome, delay_ms))
 
     def _expire(self) -> None:
         watermark = self.in_band.watermark.value

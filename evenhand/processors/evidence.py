@@ -32,9 +32,10 @@ from evenhand.processors.clusters import Clusters
 from evenhand.processors.cohorts import Cohorts
 from evenhand.processors.entries import Entries, Epoch, Place
 from evenhand.processors.in_band import InBand
+from evenhand.processors.records import decoded
 from evenhand.processors.subjects import NEXT_ROW, Subject, Subjects
 from evenhand.processors.units import Units
-from evenhand.topics import EVIDENCE, PREDICTIONS, SCORED
+from evenhand.topics import EVIDENCE, PREDICTIONS, SCORED, TOPICS
 
 SOURCE = "/evenhand/evidence"
 ENTRIES_ROW = b"e/"
@@ -57,8 +58,8 @@ class Evidence(Processor):
         self._row = 0
         self._where: dict[tuple[str, str], int] = {}  # (subject, id of a pair) -> its epoch
         self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
-            PREDICTIONS: decoder(PredictionMade, Ticked, ControlChanged),
-            SCORED: decoder(PredictionScored, MetricAttributed, Ticked, ControlChanged),
+            PREDICTIONS: decoder(*TOPICS[PREDICTIONS].events),
+            SCORED: decoder(*TOPICS[SCORED].events),
         }
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
@@ -84,10 +85,9 @@ class Evidence(Processor):
             yield from held.divided()
 
     def apply(self, topic: str, records: Sequence[Record]) -> Output:
-        output, decode = Output(), self._decoders[topic].decode
+        output = Output()
         added: dict[tuple[str, int], Entries] = {}
-        for record in records:
-            event = decode(record.value or b"")
+        for record, event in zip(records, decoded(records, self._decoders[topic].decode), strict=True):
             if type(event) is Ticked:
                 if self.in_band.hear(event):
                     self._keep(added, output)

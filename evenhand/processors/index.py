@@ -30,6 +30,10 @@ class Index:
         else:
             held.append(address)
 
+    def __contains__(self, name: str) -> bool:
+        """Whether there is any candidate: cheaper than to look for those that there seldom are."""
+        return hash(name) in self._places
+
     def find(self, name: str) -> tuple[int, ...]:
         """Candidates: all addresses of the name, rarely one of another name."""
         held = self._places.get(hash(name))

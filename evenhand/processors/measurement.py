@@ -31,6 +31,7 @@ from evenhand.processors.labels import Labels
 from evenhand.processors.measured import ENTRIES_ROW, GONE_ROW, Batch, OpenEpoch, fold
 from evenhand.processors.policies import Policies, Policy
 from evenhand.processors.readings import Readings
+from evenhand.processors.records import decoded
 from evenhand.processors.subjects import NEXT_ROW
 from evenhand.topics import (
     ASSIGNMENTS,
@@ -64,7 +65,6 @@ class Assigned(msgspec.Struct, tag_field="type", tag="RequestAssigned", gc=False
 
 
 ASKED = b'{"type":"RequestAssigned"'  # not worth reading where no policy has a use for features
-MEASURED = (Assigned, PredictionMade, PredictionScored)
 
 
 class Measurement(Processor):
@@ -82,7 +82,7 @@ class Measurement(Processor):
         self._row = 0
         self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
             ASSIGNMENTS: decoder(Assigned, Ticked, ControlChanged),
-            PREDICTIONS: decoder(PredictionMade, Ticked, ControlChanged),
+            PREDICTIONS: decoder(*TOPICS[PREDICTIONS].events),
             SCORED: decoder(*TOPICS[SCORED].events),
         }
 
@@ -113,24 +113,34 @@ class Measurement(Processor):
         if topic == OBSERVATIONS:
             self._apply_readings(records, output)
             return output
-        decode = self._decoders[topic].decode
-        for record in records:
-            value = record.value or b""
-            if not self.policies.wants_features and value.startswith(ASKED):
-                continue
-            event = decode(value)
-            if type(event) is Ticked:
+        for record, event in self._read(topic, records):
+            kind = type(event)
+            if kind is PredictionMade:
+                self._take_made(record, event, batch)
+            elif kind is PredictionScored:
+                self._take_scored(record, event, batch)
+            elif kind is Assigned:
+                self._take_asked(record, event.request, batch)
+            elif kind is Ticked:
                 if self.in_band.hear(event):
                     self._keep(batch, output)
                     batch = Batch(topic, self.partition)
                     self._close(output)
-            elif type(event) is ControlChanged:
+            elif kind is ControlChanged:
                 output.rows.update(self.policies.hear(event, integer_header(record, "seen_at")))
-            elif type(event) in MEASURED:
-                self._take(record, event, batch)
         self._keep(batch, output)
         output.rows.update(self.in_band.changed_rows())
         return output
+
+    def _read(self, topic: str, records: Sequence[Record]) -> Iterator[tuple[Record, Any]]:
+        decode = self._decoders[topic].decode
+        if topic != ASSIGNMENTS:
+            yield from zip(records, decoded(records, decode), strict=True)
+            return
+        for record in records:
+            value = record.value or b""
+            if self.policies.wants_features or not value.startswith(ASKED):
+                yield record, decode(value)
 
     def _apply_readings(self, records: Sequence[Record], output: Output) -> None:
         for record in records:
@@ -143,34 +153,39 @@ class Measurement(Processor):
 
     # Entries
 
-    def _take(self, record: Record, event: Any, batch: Batch) -> None:
-        kind = type(event)
-        source = event.request if kind is Assigned else event
-        policies = self.policies.of_model.get(source.model)
-        if not policies:
-            return
-        request = number_of(source.id if kind is Assigned else event.request_id)
-        seen_at = NEVER if kind is PredictionScored else integer_header(record, "seen_at", NEVER)
-        for policy in policies:
-            late = (event.delay_ms if kind is PredictionScored else seen_at - source.time) > policy.grace_ms
-            if kind is PredictionScored and event.predicted_time is not None and not policy.is_over:
-                batch.matured[policy.name].append((event.predicted_time // policy.epoch_ms, request))
+    def _take_made(self, record: Record, event: PredictionMade, batch: Batch) -> None:
+        time = event.time
+        for policy in self.policies.of_model.get(event.model, ()):
+            seen_at, request = integer_header(record, "seen_at", NEVER), number_of(event.request_id)
+            late = seen_at - time > policy.grace_ms
             # What is late is counted where it was seen: it may be gone by the time at which its epoch closes.
-            epoch = (seen_at if late else source.time) // policy.epoch_ms
+            epoch = (seen_at if late else time) // policy.epoch_ms
             if epoch < policy.next_epoch or policy.is_over:
                 continue
+            fresh = batch.of(policy, epoch, record.offset)
             if late:
-                if kind is PredictionMade:
-                    batch.of(policy, epoch, record.offset).late.append(request)
-            elif kind is Assigned:
-                self._take_features(policy, epoch, event.request, request, record.offset, batch)
-            elif kind is PredictionMade:
-                cluster = policy.cluster(event.key, event.time, request)
-                fresh = batch.of(policy, epoch, record.offset)
-                fresh.made(event, request, cluster, float_header(record, "response_time_ms"))
+                fresh.late.append(request)
             else:
-                asked = event.time if event.predicted_time is None else event.predicted_time
-                batch.of(policy, epoch, record.offset).scored(event, asked, policy.cluster(event.key, asked, request))
+                ms = float_header(record, "response_time_ms")
+                fresh.made(event, request, policy.cluster(event.key, time, request), ms)
+
+    def _take_scored(self, record: Record, event: PredictionScored, batch: Batch) -> None:
+        asked = event.time if event.predicted_time is None else event.predicted_time
+        for policy in self.policies.of_model.get(event.model, ()):
+            if policy.is_over:
+                continue
+            request, epoch = number_of(event.request_id), event.time // policy.epoch_ms
+            if event.predicted_time is not None:
+                batch.matured[policy.name].append((asked // policy.epoch_ms, request))
+            if epoch >= policy.next_epoch and event.delay_ms <= policy.grace_ms:
+                fresh = batch.of(policy, epoch, record.offset)
+                fresh.scored(event, asked, policy.cluster(event.key, asked, request))
+
+    def _take_asked(self, record: Record, asked: Asked, batch: Batch) -> None:
+        for policy in self.policies.of_model.get(asked.model, ()):
+            epoch, late = asked.time // policy.epoch_ms, integer_header(record, "seen_at", NEVER) - asked.time
+            if epoch >= policy.next_epoch and late <= policy.grace_ms and not policy.is_over:
+                self._take_features(policy, epoch, asked, number_of(asked.id), record.offset, batch)
 
     def _take_features(self, policy: Policy, epoch: int, asked: Asked, request: int, offset: int, batch: Batch) -> None:
         drift = policy.monitoring.drift

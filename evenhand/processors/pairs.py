@@ -90,8 +90,8 @@ def outcome_of(record: Record, event: OutcomeObserved) -> Outcome:
 
 
 def pair_delay_ms(prediction: Prediction, outcome: Outcome) -> int:
-    """The greater delay of the two."""
-    return max(delay_ms(prediction.seen_at, prediction.time), delay_ms(outcome.seen_at, outcome.time))
+    """The greater delay of the two (`epochs.delay_ms`)."""
+    return max(0, prediction.seen_at - prediction.time, outcome.seen_at - outcome.time)
 
 
 def is_late(prediction: Prediction, outcome: Outcome) -> bool:
@@ -121,17 +121,16 @@ def preferred(prediction: Prediction, found: Iterable[Iterable[Placed]]) -> Plac
 
     Each of the lists is in (time, id) order, so that its first one in time decides; many predictions may share one.
     """
-    best, order = None, (True, 0, "")
+    best: list[Placed] = []
     for answers in found:
         for placed in answers:
-            outcome = placed[1]
-            if outcome.may_answer(prediction):
-                late = is_late(prediction, outcome)
-                if best is None or (late, outcome.time, outcome.id) < order:
-                    best, order = placed, (late, outcome.time, outcome.id)
-                if not late:
+            if placed[1].may_answer(prediction):
+                best.append(placed)
+                if not is_late(prediction, placed[1]):
                     break
-    return best
+    if len(best) < 2:
+        return best[0] if best else None
+    return min(best, key=lambda placed: (is_late(prediction, placed[1]), *in_order(placed)))
 
 
 def is_preferred(copy: Prediction, other: Prediction) -> bool:
@@ -155,8 +154,9 @@ def _answer(prediction: Prediction) -> tuple[bool, str, str, bytes]:
     return not prediction.values, prediction.variant, prediction.version, said
 
 
-def scored_row(prediction: Prediction, step: int, outcome: Outcome) -> Row:
+def scored_row(prediction: Prediction, step: int, outcome: Outcome, delay_ms: int) -> Row:
     """The PredictionScored of a step (from 0) of a prediction."""
+    values, confidence, intervals = prediction.values, prediction.confidence, prediction.intervals
     event = PredictionScored(
         id=stable_id("scored", prediction.request_id, step + 1),
         time=max(prediction.time, outcome.time),
@@ -167,23 +167,23 @@ def scored_row(prediction: Prediction, step: int, outcome: Outcome) -> Row:
         version=prediction.version,
         cluster=prediction.clusters[step] if step < len(prediction.clusters) else prediction.request_id,
         step=step + 1,
-        value=prediction.values[step],
+        value=values[step],
         outcome=outcome.value,
         outcome_id=outcome.id,
         outcome_time=outcome.time,
-        delay_ms=pair_delay_ms(prediction, outcome),
+        delay_ms=delay_ms,
         response_time_ms=prediction.response_time_ms,
         experiment=prediction.experiment,
         control="" if prediction.unit else prediction.control,
         shadows=tuple(
             [
-                ShadowValue(variant=variant, version=version, value=values[step] if step < len(values) else None)
-                for variant, version, values in prediction.shadows
+                ShadowValue(variant=variant, version=version, value=said[step] if step < len(said) else None)
+                for variant, version, said in prediction.shadows
             ]
         ),
         predicted_time=prediction.time,
-        confidence=prediction.confidence[step] if step < len(prediction.confidence) else None,
-        interval=prediction.intervals[step] if step < len(prediction.intervals) else None,
+        confidence=confidence[step] if step < len(confidence) else None,
+        interval=intervals[step] if step < len(intervals) else None,
     )
     headers = cloud_headers("PredictionScored", event.id, SOURCE, event.time)
     return Row(prediction.key.encode(), encode(event), headers)

@@ -160,6 +160,15 @@ class Slabs:
         slab, entry, _ = self._place(address)
         return bytes(slab.flags[slab.slot[entry] : slab.slot[entry + 1]])
 
+    def mature(self, address: int) -> bool:
+        """Note that a pending slot has matured; whether that was the last of its entry to do so."""
+        slab, entry, slot = self._place(address)
+        if slab.flags[slot] != PENDING:
+            return False
+        slab.flags[slot] = MATURED
+        self._flagged.add(address >> SLOT_BITS)
+        return PENDING not in slab.flags[slab.slot[entry] : slab.slot[entry + 1]]
+
     def flag(self, address: int, value: int) -> None:
         """Note what happened to a slot."""
         self._slabs[address >> SLOT_BITS].flags[address & ((1 << SLOT_BITS) - 1)] = value

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from evenhand.experiments.evidence import Exposure
-from evenhand.partitioning import partition_of
+from evenhand.partitioning import partitions_of
 
 UNITS_ROW, CROSSED_ROW = b"u/", b"x/"
 _SIZE = 8
@@ -61,13 +61,16 @@ class Units:
         firsts: list[tuple[str, Exposure]] = []
         crossed, fresh = Counter[str](), defaultdict[bytes, bytearray](bytearray)
         seen, known_crossed = self._seen[subject], self._crossed[subject]
-        for _, request, exposure in sorted((each.time, request, each) for request, each in exposures.items()):
-            if not exposure.unit:
+        names = [each.unit.encode() for each in exposures.values()]
+        homes = partitions_of(names, self._partitions)
+        every = zip(exposures.items(), names, homes, strict=True)
+        for _, request, exposure, name, home in sorted((of[1].time, *of, name, home) for of, name, home in every):
+            if not name:
                 firsts.append((request, exposure))
                 continue
-            if partition_of(exposure.unit, self._partitions) != self._partition:
+            if home != self._partition:
                 continue
-            short = blake2b(exposure.unit.encode(), digest_size=_SIZE).digest()
+            short = blake2b(name, digest_size=_SIZE).digest()
             now, before = (exposure.variant, exposure.control), seen.get(short)
             if before == now:
                 continue

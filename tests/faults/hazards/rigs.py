@@ -89,7 +89,7 @@ class Stock(Rig):
         async def agent(stream: Any) -> None:
             async for _ in stream:
                 found = stream.current_event.message
-                await handle(found.offset, found.value)
+                await handle(found.offset, found.value or b"")
 
         self.app.agent(topic, name="agent", concurrency=concurrency)(agent)
 
@@ -132,7 +132,7 @@ class Ours(Rig):
         @reading.reads(self.app, TOPIC, name="agent")
         async def agent(batch: Batch) -> None:
             for found in batch.records:
-                await handle(found.offset, found.value)
+                await handle(found.offset, found.value or b"")
 
     async def start(self) -> Self:
         await super().start()
