@@ -24,7 +24,8 @@ from adapters.loop_state import progress
 from adapters.machine import Machine, Reading
 from adapters.run_state import read_state
 from evenhand.codec import encode
-from evenhand.events import DriftCleared, DriftDetected, MetricObserved, MetricReported
+from evenhand.drift.signals import signal_of
+from evenhand.events import MetricObserved, MetricReported
 from evenhand.partitioning import partition_of
 from evenhand.topics import DRIFT_SIGNALS, METRICS, REPORTS
 
@@ -71,13 +72,12 @@ async def _follow(reader: LogReader, settings: KafkaSettings, gauges: Gauges) ->
     places = await reader.places(REPORTS, DRIFT_SIGNALS)
     begins, ends = await reader.beginnings(places), await reader.ends(places)
     start = {place: max(begins[place], ends[place] - _LOOK_BACK) for place in places}
-    signals = msgspec.json.Decoder(DriftDetected | DriftCleared)
     async with contextlib.aclosing(reader.read(start)) as records:
         async for record in records:
             if settings.bare(record.topic) == REPORTS:
                 gauges.report(msgspec.json.decode(record.value or b"", type=MetricReported))
-            else:
-                gauges.drift(signals.decode(record.value or b""))
+            elif (signal := signal_of(record.value)) is not None:
+                gauges.drift(signal)
 
 
 async def _read(reader: LogReader, settings: KafkaSettings, folder: Path, gauges: Gauges, every_s: float) -> None:

@@ -12,8 +12,9 @@ from adapters.kafka.log_reader import LogReader, log_reader
 from adapters.kafka.settings import KafkaSettings
 from adapters.loop_state import added
 from adapters.stage import Stage
+from evenhand.drift.signals import Signal, signal_of
 from evenhand.envelope import NEVER
-from evenhand.events import AlertFired, AlertResolved, DriftCleared, DriftDetected
+from evenhand.events import AlertFired, AlertResolved
 from evenhand.judgement import Judgement
 from evenhand.processors.counts import COUNTS_ROW, Counts
 from evenhand.processors.in_band import TICKS_ROW
@@ -31,7 +32,7 @@ class Follower:
     def __init__(self, settings: KafkaSettings, judgement: Judgement) -> None:
         self._settings, self.judgement = settings, judgement
         self.changed = asyncio.Event()
-        self._signals: dict[str, DriftDetected | DriftCleared] = {}
+        self._signals: dict[str, Signal] = {}
         self._alerts: dict[str, AlertFired | AlertResolved] = {}
         self._books = {partition: Loaded() for partition in range(settings.partitions)}
         self._judges = {partition: Loaded() for partition in range(settings.partitions)}
@@ -47,7 +48,7 @@ class Follower:
         return total
 
     @property
-    def drift(self) -> list[DriftDetected | DriftCleared]:
+    def drift(self) -> list[Signal]:
         """What drifted and what has a new reference, in order of time; the first record of each id."""
         return sorted(self._signals.values(), key=lambda event: (event.time, event.id))
 
@@ -99,8 +100,8 @@ class Follower:
                     elif topic == DECISIONS:
                         self.judgement.hear_decision(record.value or b"")
                     elif topic == DRIFT_SIGNALS:
-                        signal = msgspec.json.decode(record.value or b"", type=DriftDetected | DriftCleared)
-                        self._signals.setdefault(signal.id, signal)
+                        if (signal := signal_of(record.value)) is not None:
+                            self._signals.setdefault(signal.id, signal)
                     elif topic == ALERTS:
                         alert = msgspec.json.decode(record.value or b"", type=AlertFired | AlertResolved)
                         self._alerts.setdefault(alert.id, alert)

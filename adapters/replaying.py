@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 from aiokafka.structs import TopicPartition
 
 from adapters import response_times
@@ -27,6 +26,7 @@ from evenhand.alerts.books import Book, Compared
 from evenhand.alerts.books import compare as compare_alerts
 from evenhand.codec import decode
 from evenhand.comparison import Comparison, compare, compare_signals
+from evenhand.drift.signals import signal_of
 from evenhand.envelope import NEVER, float_header
 from evenhand.errors import InvalidEvent, ModelUnavailable
 from evenhand.events import ControlChanged, Event, PredictionMade, Ticked
@@ -175,13 +175,9 @@ async def signalled(recording: Recording) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     with contextlib.suppress(DependencyUnavailable, KeyError):
         async for record in recording.read((DRIFT_SIGNALS,)):
-            value = record.value or b""
-            found.setdefault(msgspec.json.decode(value, type=_Named).id, value)
+            if (signal := signal_of(record.value)) is not None:
+                found.setdefault(signal.id, record.value or b"")
     return found
-
-
-class _Named(msgspec.Struct):
-    id: str
 
 
 async def until_done(stage: Stage, say: Callable[[str], None]) -> None:

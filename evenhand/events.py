@@ -569,6 +569,18 @@ class DriftCleared(Event, frozen=True, kw_only=True, omit_defaults=True):
     reference_size: int | None = None
 
 
+class DriftJudged(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A tick of the judge of drift: all that it says of `model` up to `time`, the end of an epoch, stands before this.
+
+    `reported`: it has reported scores of this epoch, which come back as a service level. Of a long silence, one a day.
+    """
+
+    model: Model
+    subject: Text
+    epoch: int
+    reported: bool = False
+
+
 class RolloutChanged(Event, frozen=True, kw_only=True, omit_defaults=True):
     """Weights (percent, by version) of a rollout and why they changed."""
 

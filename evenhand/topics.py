@@ -113,8 +113,8 @@ _ALL = (
         read_by=("control", "alerting"), retention_ms=FOR_EVER, description="What was decided, and why.",
     ),
     Topic(
-        name=DRIFT_SIGNALS, events=(e.DriftDetected, e.DriftCleared), key="model", written_by=("drift",),
-        read_by=("alerting",), description="Drift detectors' alarms.",
+        name=DRIFT_SIGNALS, events=(e.DriftDetected, e.DriftCleared, e.DriftJudged), key="model", written_by=("drift",),
+        read_by=("alerting",), description="Drift detectors' alarms, and how far drift is judged.",
     ),
     Topic(
         name=SERVICE_LEVELS, events=(e.ServiceLevelReported, e.ComplianceReported), key="model", written_by=("slo",),

@@ -123,12 +123,12 @@ def hear(desk: Desk, policy: AlertPolicy, signal: Signal) -> tuple[Desk, Alerts,
         reading, kind = of_drift(policy, signal), signal.kind or signal.detector
         others = tuple(each for each in desk.drifting if each != kind)
         drifting = (*others, kind) if isinstance(signal, DriftDetected) else others
-        stops = desk.stops
+        stops = tuple(stop for stop in desk.stops if stop.rule.name != reading.rule.name)
         if isinstance(signal, DriftDetected) and policy.drift_lasts_s is not None:
             stops = (*stops, Stop(reading.rule, signal.time + policy.drift_lasts_s * 1000))
         turn.desk = msgspec.structs.replace(desk, drifting=drifting, stops=stops)
     turn.read([(signal.time, reading)])
-    # A signal may come after epochs that end later than what it tells of: its end is told with it, at its own time.
+    # A decision may come after epochs that end later than what it tells of: its end is told with it, at its own time.
     over = [stop for stop in turn.desk.stops if stop.until_ms <= desk.now_ms]
     turn.read((stop.until_ms, ended(stop.rule)) for stop in over)
     turn.desk = msgspec.structs.replace(turn.desk, stops=tuple(s for s in turn.desk.stops if s not in over))

@@ -11,7 +11,7 @@ from evenhand.cli.output import Json, result, table, when
 
 if TYPE_CHECKING:
     from evenhand.drift.calibrate import Raised
-    from evenhand.events import DriftCleared, DriftDetected
+    from evenhand.drift.signals import Signal
     from evenhand.monitoring import DriftRule
 
 group = typer.Typer(name="drift", help="Drift: what has drifted, and what a setting would raise.", no_args_is_help=True)
@@ -139,7 +139,7 @@ def calibrate(
     result(found, json, lambda: _text(found))
 
 
-def line(signal: "DriftDetected | DriftCleared") -> str:
+def line(signal: "Signal") -> str:
     """A signal in one line."""
     from evenhand.cli.demo.summary import drift_line
 
@@ -197,21 +197,18 @@ def _spread(every: dict[str, int]) -> str:
     return str(values[0]) if values[0] == values[-1] else f"{values[0]} to {values[-1]}"
 
 
-async def _signals() -> "list[DriftDetected | DriftCleared]":
-    import msgspec
-
+async def _signals() -> "list[Signal]":
     from evenhand.cli.loop import open_log
-    from evenhand.events import DriftCleared, DriftDetected
+    from evenhand.drift.signals import signal_of
     from evenhand.topics import DRIFT_SIGNALS
 
-    decoder = msgspec.json.Decoder(DriftDetected | DriftCleared)
-    found: dict[str, DriftDetected | DriftCleared] = {}
+    found: dict[str, Signal] = {}
     async with open_log() as (_, reader):
         places = await reader.places(DRIFT_SIGNALS)
         ends = await reader.ends(places)
         async for record in reader.read(await reader.beginnings(places), ends):
-            signal = decoder.decode(record.value or b"")
-            found.setdefault(signal.id, signal)
+            if (signal := signal_of(record.value)) is not None:
+                found.setdefault(signal.id, signal)
     return sorted(found.values(), key=lambda each: (each.time, each.id))
 
 

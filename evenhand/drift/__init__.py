@@ -12,7 +12,7 @@ from evenhand.errors import InvalidConfiguration
 # What the family shares; every other file of this folder is a detector.
 _SHARED = {
     "base", "betting", "book", "calibrate", "configured", "early_warning", "estimator", "evidence", "line", "lowest",
-    "panel", "reference", "river", "sample", "thinning", "watch", "wealth", "window",
+    "panel", "reference", "river", "sample", "signals", "thinning", "watch", "wealth", "window",
 }  # fmt: skip
 
 

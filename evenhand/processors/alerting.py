@@ -17,22 +17,22 @@ from evenhand.events import (
     DecisionMade,
     DriftCleared,
     DriftDetected,
+    DriftJudged,
     ServiceLevelReported,
 )
 from evenhand.partitioning import partition_of
 from evenhand.processors.base import Output, Processor, Record, Row
+from evenhand.processors.causes_in_order import CausesInOrder
 from evenhand.topics import ALERTS, COMMANDS, DECISIONS, DRIFT_SIGNALS, NOTIFICATIONS, SERVICE_LEVELS
 
 SOURCE = "/evenhand/alerting"
-DESK_ROW, POLICY_ROW, WAITING_ROW = b"d/", b"p/", b"w/"
-_WAITING = decoder(DriftDetected, DriftCleared, DecisionMade)
+DESK_ROW, POLICY_ROW = b"d/", b"p/"
 
 
 class Alerting(Processor):
     """The alerts of the models whose key is in its partition.
 
-    Drift and decisions wait for the service levels of their time, so that causes come in the order of event time; what
-    comes before the first of them waits for the policy that it brings.
+    Causes are judged in the order of event time, whichever topic is read first. A command is obeyed when it comes.
     """
 
     name = "alerting"
@@ -42,45 +42,41 @@ class Alerting(Processor):
         super().__init__(partition, partitions)
         self.desks: dict[str, Desk] = {}
         self.policies: dict[str, AlertPolicy] = {}
-        self._waiting: dict[str, Any] = {}
+        self.causes = CausesInOrder()
         self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
             SERVICE_LEVELS: decoder(ServiceLevelReported, ComplianceReported),
-            DRIFT_SIGNALS: decoder(DriftDetected, DriftCleared),
+            DRIFT_SIGNALS: decoder(DriftDetected, DriftCleared, DriftJudged),
             DECISIONS: decoder(DecisionMade),
         }
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        for key, value in rows:
+        every = list(rows)
+        self.causes.load(every)
+        for key, value in every:
             kind, rest = key[:2], key[2:].decode()
             if kind == DESK_ROW:
                 self.desks[rest] = msgspec.json.decode(value, type=Desk)
             elif kind == POLICY_ROW:
                 self.policies[rest] = msgspec.json.decode(value, type=AlertPolicy)
-            elif kind == WAITING_ROW:
-                self._waiting[rest] = _WAITING.decode(value)
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        yield from self.causes.rows()
         for model, desk in self.desks.items():
             yield DESK_ROW + model.encode(), msgspec.json.encode(desk)
         for model, policy in self.policies.items():
             yield POLICY_ROW + model.encode(), msgspec.json.encode(policy)
-        for name, event in self._waiting.items():
-            yield WAITING_ROW + name.encode(), encode(event)
 
     def apply(self, topic: str, records: Sequence[Record]) -> Output:
         output, before = Output(), dict(self.desks)
         for record in records:
             event = self._event(topic, record)
-            if isinstance(event, ServiceLevelReported):
-                self._take_policy(event, output)
-                if event.model in self.policies:
-                    self._turn(event, output)
-                    self._take_waiting(event.model, output)
-            elif event is not None and self._is_due(event):
-                self._turn(event, output)
+            if isinstance(event, CommandGiven):
+                desk, policy = self._of(event.model)
+                self._say(*obey(desk, policy, event), output)
             elif event is not None:
-                self._waiting[event.id] = event
-                output.rows[WAITING_ROW + event.id.encode()] = encode(event)
+                self.causes.take(event, record.offset)
+        for event in self.causes.due(output):
+            self._turn(event, output)
         for model, desk in self.desks.items():
             if before.get(model) is not desk:
                 output.rows[DESK_ROW + model.encode()] = msgspec.json.encode(desk)
@@ -101,31 +97,21 @@ class Alerting(Processor):
         mine = partition_of(command.model, self.partitions) == self.partition
         return command if mine and command.command in {"acknowledge", "silence"} else None
 
+    def _of(self, model: str) -> tuple[Desk, AlertPolicy]:
+        return self.desks.get(model) or Desk(model=model), self.policies.get(model, AlertPolicy())
+
+    def _turn(self, event: Any, output: Output) -> None:
+        if isinstance(event, ServiceLevelReported):
+            self._take_policy(event, output)
+            if event.model in self.policies:
+                self._say(*judge(*self._of(event.model), event), output)
+        else:
+            self._say(*hear(*self._of(event.model), event), output)
+
     def _take_policy(self, event: ServiceLevelReported, output: Output) -> None:
         if event.alerts is not None and self.policies.get(event.model) != event.alerts:
             self.policies[event.model] = event.alerts
             output.rows[POLICY_ROW + event.model.encode()] = msgspec.json.encode(event.alerts)
-
-    def _take_waiting(self, model: str, output: Output) -> None:
-        due = [event for event in self._waiting.values() if event.model == model and self._is_due(event)]
-        for event in sorted(due, key=lambda one: (one.time, one.id)):
-            del self._waiting[event.id]
-            output.rows[WAITING_ROW + event.id.encode()] = None
-            self._turn(event, output)
-
-    def _is_due(self, event: Any) -> bool:
-        desk = self.desks.get(event.model)
-        return isinstance(event, CommandGiven) or (desk is not None and event.time <= desk.now_ms)
-
-    def _turn(self, event: Any, output: Output) -> None:
-        model = event.model
-        desk, policy = self.desks.get(model) or Desk(model=model), self.policies.get(model, AlertPolicy())
-        if isinstance(event, ServiceLevelReported):
-            self._say(*judge(desk, policy, event), output)
-        elif isinstance(event, CommandGiven):
-            self._say(*obey(desk, policy, event), output)
-        else:
-            self._say(*hear(desk, policy, event), output)
 
     def _say(self, desk: Desk, alerts: Alerts, routed: Told, output: Output) -> None:
         self.desks[desk.model] = desk

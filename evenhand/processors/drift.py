@@ -9,9 +9,18 @@ from evenhand.codec import encode, stable_id
 from evenhand.drift.estimator import EstimatorState, take
 from evenhand.drift.line import Line
 from evenhand.drift.lowest import merged
+from evenhand.drift.signals import told
 from evenhand.drift.watch import DriftBegan
 from evenhand.envelope import cloud_headers
-from evenhand.events import DriftCleared, DriftDetected, DriftFinding, EpochMeasured, MetricReported, SampledRow
+from evenhand.events import (
+    DriftCleared,
+    DriftDetected,
+    DriftFinding,
+    DriftJudged,
+    EpochMeasured,
+    MetricReported,
+    SampledRow,
+)
 from evenhand.processors.base import Output, Row
 from evenhand.processors.drift_state import Watching, WatchingState, sample_row
 from evenhand.processors.measures import Held, Judge, Places
@@ -38,6 +47,7 @@ class Drift(Judge):
         self.references = references
         self.watching: dict[str, Watching] = {}
         self._stored: dict[bytes, bytes] = {}
+        self._has_reported = False
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         every = list(rows)
@@ -95,6 +105,7 @@ class Drift(Judge):
         counts = {f"drift_rows_{kind}": len(rows[kind]) for kind in watching.lines}
         self._put(WATCHING_ROW + first.subject.encode(), encode(watching.state()), output)
         self._report(first, values, counts, places, output)
+        self._has_reported = True
 
     def _watch(
         self,
@@ -185,6 +196,17 @@ class Drift(Judge):
             "reference_loss": estimate.reference_loss, "early_warning": float(watching.estimator.is_warning),
             "estimate_trusted": float(estimate.trusted),
         }  # fmt: skip
+
+    def passed(self, like: EpochMeasured, epochs: range, silent_since: int | None, output: Output) -> None:
+        """Tell how far it has come, so that alerts wait for no more and for no less."""
+        reported, self._has_reported = self._has_reported, False
+        for epoch in epochs if silent_since is None else told(epochs, silent_since, like.epoch_s):
+            tick = DriftJudged(
+                id=stable_id("drift-judged", like.subject, epoch), time=(epoch + 1) * like.epoch_s * 1000,
+                key=like.model, model=like.model, subject=like.subject, epoch=epoch, reported=reported,
+            )  # fmt: skip
+            headers = cloud_headers("DriftJudged", tick.id, SOURCE, tick.time)
+            output.send(DRIFT_SIGNALS, self.partition, Row(tick.key.encode(), encode(tick), headers))
 
     def ended(self, subject: str, by: EpochMeasured, output: Output) -> None:
         watching = self.watching.pop(subject, None)

@@ -26,6 +26,7 @@ class Reached(msgspec.Struct):
     is_silent: bool = False
     is_over: bool = False
     began_s: int = 0
+    data_epoch: int | None = None
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True):
@@ -52,6 +53,9 @@ class Judge(Processor):
 
     def silent(self, last: EpochMeasured, output: Output) -> None:
         """The first of some epochs in which nothing was measured anywhere."""
+
+    def passed(self, like: EpochMeasured, epochs: range, silent_since: int | None, output: Output) -> None:
+        """An epoch is judged, or in some nothing was measured, nor since another: all are told once, in order."""
 
     def ended(self, subject: str, by: EpochMeasured, output: Output) -> None:
         """A policy is over: a later one of its model is judged."""
@@ -106,14 +110,12 @@ class Judge(Processor):
             places = [(subject, epoch, partition) for partition in range(self.partitions)]
             parts = [self._held.pop(of) for of in places if of in self._held]
             output.rows.update({_row((subject, epoch, part.measured.partition)): None for part in parts})
-            if epoch > reached.next_epoch:
-                self._say_silent(reached, parts[0].measured, output)
+            self._pass_silence(reached, epoch, parts[0].measured, output)
             self._end_others(subject, parts[0].measured, output)
             self.judge(parts, output)
-            reached.next_epoch, reached.is_silent = epoch + 1, False
-        if reached.next_epoch <= complete:
-            self._say_silent(reached, latest, output)
-            reached.next_epoch = complete + 1
+            reached.next_epoch, reached.is_silent, reached.data_epoch = epoch + 1, False, epoch
+            self.passed(parts[0].measured, range(epoch, epoch + 1), None, output)
+        self._pass_silence(reached, complete + 1, latest, output)
 
     def _end_others(self, subject: str, by: EpochMeasured, output: Output) -> None:
         began_s = self.subjects[subject].began_s
@@ -123,15 +125,20 @@ class Judge(Processor):
                 self.ended(name, by, output)
                 output.rows[SUBJECT_ROW + name.encode()] = msgspec.json.encode(other)
 
-    def _say_silent(self, reached: Reached, like: EpochMeasured, output: Output) -> None:
-        if reached.is_silent or like.is_alone:
+    def _pass_silence(self, reached: Reached, until: int, like: EpochMeasured, output: Output) -> None:
+        last = reached.next_epoch
+        if last >= until:
             return
-        reached.is_silent, last = True, reached.next_epoch
-        empty = msgspec.structs.replace(
-            like, first_epoch=last, last_epoch=last, time=(last + 1) * like.epoch_s * 1000, inputs=(), versions={},
-            late=0, digest="",
-        )  # fmt: skip
-        self.silent(empty, output)
+        if not reached.is_silent and not like.is_alone:
+            empty = msgspec.structs.replace(
+                like, first_epoch=last, last_epoch=last, time=(last + 1) * like.epoch_s * 1000, inputs=(),
+                versions={}, late=0, digest="",
+            )  # fmt: skip
+            reached.is_silent = True
+            self.silent(empty, output)
+        since = reached.began_s // like.epoch_s if reached.data_epoch is None else reached.data_epoch + 1
+        self.passed(like, range(last, until), since, output)
+        reached.next_epoch = until
 
 
 def _row(of: tuple[str, int, int]) -> bytes:

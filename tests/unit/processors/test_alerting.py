@@ -78,8 +78,8 @@ def test_a_burnt_budget_a_slow_answer_drift_a_stop_and_silence_fire_and_resolve(
     assert [epoch for epoch, status, name in told if (status, name) == ("firing", "no data")] == [450 + 59]
 
 
-def test_drift_that_is_heard_of_late_ends_when_it_would_have_ended() -> None:
-    policy, begun = AlertPolicy(drift_lasts_s=600), drift(25)[0]
+def test_a_stop_that_is_heard_of_late_ends_when_it_would_have_ended() -> None:
+    policy, begun = AlertPolicy(harm_lasts_s=600), stop(25)
     late = Desk(model=MODEL, subject="1", now_ms=begun.time + 3_600_000)
     after, alerts, _ = hear(late, policy, begun)
     assert [(type(alert).__name__, alert.time) for alert in alerts] == [

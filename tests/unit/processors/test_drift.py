@@ -10,6 +10,7 @@ import pytest
 
 from evenhand.codec import encode
 from evenhand.drift.lowest import merged
+from evenhand.drift.signals import signal_of
 from evenhand.events import (
     ControlChanged,
     DriftCleared,
@@ -81,8 +82,8 @@ def play(log: Log, seed: int | None = None, crash: float = 0.0, batch: int = 50)
 
 
 def signals(log: Log) -> list[DriftDetected | DriftCleared]:
-    decoder = msgspec.json.Decoder(DriftDetected | DriftCleared)
-    return sorted([decoder.decode(value) for value in first_of_each(log, DRIFT_SIGNALS)], key=lambda each: each.time)
+    found = [signal for value in first_of_each(log, DRIFT_SIGNALS) if (signal := signal_of(value)) is not None]
+    return sorted(found, key=lambda each: each.time)
 
 
 @pytest.mark.parametrize("told", [drifting(1), story(1, requests=600)], ids=["drifting", "late, twice, contradicted"])

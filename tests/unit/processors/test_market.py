@@ -3,7 +3,6 @@
 from collections import Counter
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from adapters.configuration import read_configuration
@@ -11,6 +10,7 @@ from evenhand.cli.demo import market
 from evenhand.demonstration.play import Play
 from evenhand.demonstration.trial import CONTROL_LAG_S, monitored
 from evenhand.demonstration.users import Plot
+from evenhand.drift.signals import signal_of
 from evenhand.events import DriftCleared, DriftDetected
 from evenhand.judgement import Judgement
 from evenhand.offline import Log, Runner, loop
@@ -63,5 +63,5 @@ def played(folder: Path) -> list[DriftDetected | DriftCleared]:
                 for record in records[heard[topic, partition] :]:
                     hear(record.value or b"")
                 heard[topic, partition] = len(records)
-    decoder = msgspec.json.Decoder(DriftDetected | DriftCleared)
-    return sorted([decoder.decode(value) for value in log.values(DRIFT_SIGNALS)], key=lambda each: each.time)
+    found = [signal for value in log.values(DRIFT_SIGNALS) if (signal := signal_of(value)) is not None]
+    return sorted(found, key=lambda each: each.time)

@@ -1,7 +1,7 @@
 """A model that is watched: measurements of all partitions, drift, decisions and commands, as logs to play with."""
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from evenhand.alerts.policy import AlertPolicy
 from evenhand.alerts.rule import AlertRule
 from evenhand.codec import encode
-from evenhand.events import EpochMeasured, Event, VersionMeasured
+from evenhand.events import DriftJudged, EpochMeasured, Event, VersionMeasured
 from evenhand.metrics.error_fraction import ErrorFraction
 from evenhand.metrics.response_time import ResponseTime
 from evenhand.monitoring import Monitoring
@@ -20,7 +20,7 @@ from evenhand.processors.base import Row
 from evenhand.processors.columns import as_sums
 from evenhand.processors.slo import Slo
 from evenhand.slo.objective import Objective
-from evenhand.topics import ALERTS, MEASUREMENTS
+from evenhand.topics import ALERTS, DRIFT_SIGNALS, MEASUREMENTS, REPORTS
 
 MODEL, PARTITIONS, EPOCH_S = "m", 3, 60
 FIRST = 25_000_080  # an epoch, and the first of an hour
@@ -101,9 +101,30 @@ def log_of(told: dict[int, list[EpochMeasured]], others: Iterable[tuple[str, Eve
         event = left[partition].pop(0)
         rows += [Row(MODEL.encode(), encode(event), [])] * (2 if r.random() < 0.1 else 1)
     log.append(MEASUREMENTS, MINE, rows)
+    others = list(others)
     for topic, other in others:
-        log.append(topic, MINE, [Row(MODEL.encode(), encode(other), [])])
+        if topic != DRIFT_SIGNALS:
+            log.append(topic, MINE, [Row(MODEL.encode(), encode(other), [])])
+    scored = {other.time for topic, other in others if topic == REPORTS}
+    signals = [other for topic, other in others if topic == DRIFT_SIGNALS]
+    for tick in ticks([event for events in told.values() for event in events], scored):
+        due = [signal for signal in signals if signal.time <= tick.time]
+        signals = signals[len(due) :]
+        log.append(DRIFT_SIGNALS, MINE, [Row(MODEL.encode(), encode(one), []) for one in (*due, tick)])
     return log
+
+
+def ticks(events: Iterable[EpochMeasured], scored: Collection[int] = ()) -> list[DriftJudged]:
+    """What the judge of drift says of how far it has come."""
+    return [
+        DriftJudged(
+            id=f"{subject}-{epoch}", time=(epoch + 1) * EPOCH_S * 1000, key=MODEL, model=MODEL, subject=subject,
+            epoch=epoch, reported=(epoch + 1) * EPOCH_S * 1000 in scored,
+        )
+        for epoch, subject in sorted(
+            {(epoch, event.subject) for event in events for epoch in range(event.first_epoch, event.last_epoch + 1)}
+        )
+    ]  # fmt: skip
 
 
 def judged(log: Log, seed: int | None = None, crash: float = 0.0) -> Log:
