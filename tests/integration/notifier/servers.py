@@ -19,7 +19,7 @@ class Web:
         self.port, self._random = port, random.Random(seed)
         self.taken: dict[str, dict[str, set[str]]] = {"slack": defaultdict(set), "webhook": defaultdict(set)}
         self.refused = self.hung = 0
-        self.is_dead = False
+        self.is_dead = self.is_stuck = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -61,7 +61,7 @@ class Web:
     async def _hook(self, request: web.Request) -> web.Response:
         body: dict[str, Any] = json.loads(await request.read())
         key = request.headers["Idempotency-Key"]
-        if self._random.random() < 0.01:
+        if self.is_stuck or self._random.random() < 0.01:
             self.hung += 1
             await asyncio.sleep(60)
         self.taken["webhook"][body["alerts"][0]["labels"]["number"]].add(key)
@@ -74,12 +74,12 @@ class Mail:
     def __init__(self, port: int, seed: int = 2) -> None:
         self._random = random.Random(seed)
         self.taken: dict[str, set[str]] = defaultdict(set)
-        self.dropped = 0
+        self.dropped, self.is_dead = 0, False
         self.controller = Controller(self, hostname="127.0.0.1", port=port)
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's
         chance = self._random.random()
-        if chance < 0.2:
+        if self.is_dead or chance < 0.2:
             self.dropped += 1
             if chance < 0.1:
                 server.transport.close()

@@ -2,40 +2,27 @@
 
 import asyncio
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self
 
 import pytest
 
 from adapters.kafka.appending import appender
 from adapters.kafka.broker import Broker, start_broker
-from adapters.kafka.log_reader import committed, log_reader
+from adapters.kafka.log_reader import log_reader
 from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.topics import ensure_topics
 from adapters.notifiers.channels import channels
 from adapters.notifiers.delivery import Delivery
-from adapters.notifiers.notifier import group, notify
+from adapters.notifiers.notifier import notify
 from evenhand.alerts.configured import read_alerts
 from evenhand.alerts.payload import iso
 from evenhand.codec import decode, encode
 from evenhand.events import AlertRouted, DeadLettered
 from evenhand.processors.base import Row
 from evenhand.topics import DEAD_LETTERS, NOTIFICATIONS, PARTITIONS, every_topic
-from tests.architecture.compose import ROOT, clean_environment
-from tests.integration.notifier.servers import Mail, Web
-
-CHANNELS = ("slack", "email", "webhook")
-CANARY = "canary-9b41c7"
-CONFIG = """
-channels:
-  slack: {kind: slack, url: SLACK_WEBHOOK_URL, allow_private: true}
-  webhook: {kind: webhook, url: MONITORING_WEBHOOK_URL, secret: MONITORING_WEBHOOK_SECRET, allow_private: true}
-dead_mans_switch_s: 36000
-"""
+from tests.integration.notifier.world import CANARY, CHANNELS, CONFIG, World, uncommitted
 
 
 @pytest.fixture
@@ -43,58 +30,6 @@ def broker(var: Path) -> Iterator[Broker]:
     started = start_broker(var)
     yield started
     started.stop()
-
-
-class World:
-    """Servers, a broker with alerts, and a notifier that can be killed."""
-
-    def __init__(self, var: Path, broker: Broker, ports: tuple[int, int]) -> None:
-        self.web, self.mail = Web(ports[0]), Mail(ports[1])
-        self.settings = KafkaSettings.from_environment(broker.environment())
-        self._log = var / "notifier.log"
-        config = var / "config"
-        config.mkdir(parents=True)
-        (config / "alerts.yaml").write_text(CONFIG)
-        url = f"http://127.0.0.1:{ports[0]}"
-        self._environment = {
-            **clean_environment(), **broker.environment(), "PYTHONPATH": str(ROOT), "EVENHAND_CONFIG": str(config),
-            "EVENHAND_HOME": str(var),
-            "SLACK_WEBHOOK_URL": f"{url}/slack?{CANARY}", "MONITORING_WEBHOOK_URL": f"{url}/hook?{CANARY}",
-            "MONITORING_WEBHOOK_SECRET": CANARY, "SMTP_SERVER": "127.0.0.1", "SMTP_PORT": str(ports[1]),
-            "SMTP_SECURITY": "plain", "ALERT_FROM_EMAIL": "ml@example.org", "ALERT_TO_EMAILS": "a@example.org",
-        }  # fmt: skip
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.web.start()
-        self.mail.controller.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.kill()
-        self.mail.controller.stop()
-        self.web.stop()
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "evenhand.cli", "notifier"], env=self._environment, stdout=log, stderr=log
-            )
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait(30)
-
-    def said(self) -> str:
-        return self._log.read_text(errors="replace")
-
-    @property
-    def told(self) -> dict[str, dict[str, set[str]]]:
-        return {"slack": self.web.taken["slack"], "webhook": self.web.taken["webhook"], "email": self.mail.taken}
-
-    def missing(self, count: int) -> int:
-        return sum(count - len(taken) for taken in self.told.values())
 
 
 async def write(settings: KafkaSettings, count: int) -> None:
@@ -120,14 +55,6 @@ async def wait_told(world: World, count: int, limit_s: float) -> None:
         assert world.process.poll() is None, world.said()
         assert time.monotonic() < give_up, (world.missing(count), world.said()[-2000:])
         await asyncio.sleep(0.1)
-
-
-async def uncommitted(settings: KafkaSettings, channel: str) -> int:
-    async with log_reader(settings) as reader:
-        places = await reader.places(NOTIFICATIONS)
-        ends = await reader.ends(places)
-    done = await committed(settings, group(settings, channel), places)
-    return sum(end - done.get(place, 0) for place, end in ends.items())
 
 
 @pytest.mark.timeout(900)
@@ -170,7 +97,7 @@ async def test_a_dead_channel_delays_no_other_and_secrets_stay_out_of_dead_lette
     with World(var, broker, (unused_tcp_port_factory(), unused_tcp_port_factory())) as world:
         world.web.is_dead = True
         await write(world.settings, 40)
-        found, missing = channels(read_alerts(CONFIG), world._environment)
+        found, missing = channels(read_alerts(CONFIG), world.environment)
         assert not missing
         assert CANARY not in repr(found)
         ended: list[Delivery] = []
