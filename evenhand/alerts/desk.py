@@ -84,7 +84,9 @@ def judge(desk: Desk, policy: AlertPolicy, event: ServiceLevelReported) -> tuple
     """After an epoch. An event that is not newer than the last one of its kind changes nothing."""
     turn = Turn(desk, policy)
     if event.judged:
-        turn.read((event.time, each) for each in of_service_level(policy, event, 0.0))
+        readings = [(event.time, each) for each in of_service_level(policy, event, 0.0)]
+        readings += [(event.time, ended(rule)) for rule in _without_rule(desk, policy, event, readings)]
+        turn.read(readings)
         turn.page()
         return _done(turn)
     if event.time <= desk.now_ms:
@@ -161,8 +163,12 @@ def _without_rule(
     rules += [drift_rule(policy, kind) for kind in desk.drifting]
     kept = {fingerprint(labels_of(rule, desk.model)) for rule in rules}
     gone = [one.rule for mark, one in desk.paging.firing.items() if mark not in kept]
-    is_new = desk.subject != event.subject
-    return [rule for rule in gone if is_new or rule.labels.get("source") != "slo"]
+    is_new = desk.subject != event.subject and not event.judged
+    return [
+        rule for rule in gone
+        if is_new or rule.labels.get("objective") in event.levels
+        or not (event.judged or rule.labels.get("source") == "slo")
+    ]  # fmt: skip
 
 
 def _done(turn: Turn) -> tuple[Desk, Alerts, Told]:

@@ -22,7 +22,6 @@ from evenhand.events import (
     Ticked,
     VersionMeasured,
 )
-from evenhand.monitoring import DriftRule
 from evenhand.partitioning import partition_of
 from evenhand.processors.base import Output, Processor, Record, Row
 from evenhand.processors.columns import number_of
@@ -32,6 +31,7 @@ from evenhand.processors.measured import ENTRIES_ROW, GONE_ROW, Batch, OpenEpoch
 from evenhand.processors.policies import Policies, Policy
 from evenhand.processors.readings import Readings
 from evenhand.processors.records import decoded
+from evenhand.processors.sampled_features import features_of
 from evenhand.processors.subjects import NEXT_ROW
 from evenhand.topics import (
     ASSIGNMENTS,
@@ -225,10 +225,10 @@ class Measurement(Processor):
             if last < policy.next_epoch:
                 continue
             while (epoch := self._next_with_data(policy, last)) is not None:
-                self._report(policy, policy.next_epoch, epoch - 1, output)
+                self._report_silence(policy, epoch - 1, output)
                 self._report(policy, epoch, epoch, output)
                 policy.next_epoch = epoch + 1
-            self._report(policy, policy.next_epoch, last, output)
+            self._report_silence(policy, last, output)
             policy.next_epoch = last + 1
             output.rows[NEXT_ROW + policy.name.encode()] = b"%d" % policy.next_epoch
             if policy.is_over:
@@ -248,10 +248,14 @@ class Measurement(Processor):
         output.rows.update(self.labels.forget(policy.name))
         output.rows.update(self.readings.forget(policy.name))
 
+    def _report_silence(self, policy: Policy, last: int, output: Output) -> None:
+        if policy.next_epoch <= last:
+            for first, end in policy.spans(policy.next_epoch, last):
+                self._report(policy, first, end, output)
+
     def _report(self, policy: Policy, first: int, last: int, output: Output) -> None:
-        if last < first:
-            return
-        monitoring, champion, held = policy.monitoring, policy.champion(last), self.open.pop((policy.name, last), None)
+        monitoring, champion = policy.rules(last), policy.champion(last)
+        held = self.open.pop((policy.name, last), None)
         versions: dict[str, VersionMeasured] = {}
         inputs: tuple[SampledRow, ...] = ()
         late, digest, places = 0, "", list[list[Any]]()
@@ -283,25 +287,3 @@ class Measurement(Processor):
         ]
         row = Row(event.key.encode(), encode(event), headers)
         output.send(MEASUREMENTS, partition_of(event.model, self.partitions), row)
-
-
-_features = msgspec.json.Decoder(list[float] | dict[str, float])
-
-
-def features_of(raw: msgspec.Raw, rule: DriftRule) -> tuple[float, ...] | None:
-    """Of a request's features those that are looked at; None where one is missing.
-
-    >>> features_of(msgspec.Raw(b'{"b": 2, "a": 1}'), DriftRule(features=("a", "b")))
-    (1.0, 2.0)
-    """
-    features = _features.decode(raw)
-    if isinstance(features, list):
-        if len(features) != len(rule.features):
-            return None
-        features = dict(zip(rule.features, features, strict=True)) if rule.only else features
-    if isinstance(features, list):
-        return tuple(features)
-    try:
-        return tuple([features[name] for name in rule.looked_at])
-    except KeyError:
-        return None

@@ -16,14 +16,23 @@ Sums = dict[str, Any]
 
 
 class Subject(msgspec.Struct):
-    """A model under one policy: the next epoch to judge, and how far each partition has reported."""
+    """A model under one policy: the next epoch to judge, and how far each partition has reported.
+
+    `rules` is the policy by the first epoch in which its rules of alerts hold, as the first partition says.
+    """
 
     model: str
-    monitoring: Monitoring
     epoch_s: int
     next_epoch: int
+    rules: dict[int, Monitoring] = {}
     reached: dict[int, int] = {}
     is_alone: bool = False
+
+    def rule(self, epoch: int) -> Monitoring:
+        """The policy in an epoch that is to be judged; what held before is forgotten."""
+        holding = max((first for first in self.rules if first <= epoch), default=min(self.rules))
+        self.rules = {first: each for first, each in self.rules.items() if first >= holding}
+        return self.rules[holding]
 
 
 class Epoch(NamedTuple):
@@ -74,13 +83,16 @@ class MergedEpochs:
         subject = self.subjects.get(event.subject)
         if subject is None:
             subject = self.subjects[event.subject] = Subject(
-                event.model, event.monitoring, event.epoch_s, event.first_epoch, {}, event.is_alone
+                event.model, event.epoch_s, event.first_epoch, is_alone=event.is_alone
             )
             self._forget_others(event, output)
         if event.last_epoch <= subject.reached.get(event.partition, subject.next_epoch - 1):
             return []  # a repeat
         subject.reached[event.partition] = event.last_epoch
-        subject.monitoring = event.monitoring
+        if event.is_alone or event.partition == 0:
+            newest = subject.rules.get(max(subject.rules, default=-1))
+            if newest != event.monitoring:
+                subject.rules = {**subject.rules, event.first_epoch: event.monitoring}
         served = event.versions.get("")
         if served is not None:
             held = dict(served.sketches), event.digest
@@ -101,7 +113,7 @@ class MergedEpochs:
                 digests.append(held[partition][1])
                 output.rows[_waiting_row(name, epoch, partition)] = None
             of_all = digest("\x1f".join(digests).encode()) if digests else ""
-            yield Epoch(name, subject.model, subject.monitoring, epoch, subject.epoch_s, sums, of_all)
+            yield Epoch(name, subject.model, subject.rule(epoch), epoch, subject.epoch_s, sums, of_all)
             subject.next_epoch = epoch + 1
 
     def _forget_others(self, event: EpochMeasured, output: Output) -> None:

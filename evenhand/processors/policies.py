@@ -2,10 +2,12 @@
 
 As with experiments (subjects.py): a policy begins with the first epoch after its control's time, and ends with the
 last epoch that closed before the first copy, by its place in event time, of a control that has another. Which copy
-came first changes nothing.
+came first changes nothing. By which rules alerts are made is no part of it: other rules hold from an epoch on, and
+what is watched goes on.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import msgspec
 
@@ -48,11 +50,31 @@ class Policy:
         return self.until_ms is not None and self.last_closed(self.until_ms) < self.next_epoch
 
     def champion(self, epoch: int) -> str:
-        """The version that serves in an epoch: of the last control before it that was in the log when it closed."""
-        start, epoch_ms = epoch * self.monitoring.epoch_s * 1000, self.monitoring.epoch_s * 1000
-        closes = start + epoch_ms + self.monitoring.grace_s * 1000
+        """The version that serves in an epoch."""
+        return self._holding(epoch).control.served.champion
+
+    def rules(self, epoch: int) -> Monitoring:
+        """The policy with the rules of alerts that hold in an epoch."""
+        return self._holding(epoch).control.served.monitoring or self.monitoring
+
+    def spans(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Epochs cut where other controls begin to hold."""
+        begins = {
+            max(
+                first_epoch_after(each.control.time, self.monitoring.epoch_s),
+                (each.seen_at - self.grace_ms) // self.epoch_ms,
+            )
+            for each in self.heard
+        }
+        cuts = sorted({first, last + 1, *(epoch for epoch in begins if first < epoch <= last)})
+        yield from ((one, other - 1) for one, other in pairwise(cuts))
+
+    def _holding(self, epoch: int) -> Heard:
+        """The last control before an epoch that was in the log when it closed."""
+        start = epoch * self.epoch_ms
+        closes = start + self.epoch_ms + self.grace_ms
         holding = [each for each in self.heard if each.control.time <= start and each.seen_at < closes]
-        return (holding or self.heard[:1])[-1].control.served.champion
+        return (holding or self.heard[:1])[-1]
 
 
 class Policies:
@@ -118,7 +140,7 @@ class Policies:
         for heard in by_age:
             model, monitoring = heard.control.model, heard.control.served.monitoring or Monitoring()
             policy = current.get(model)
-            if policy is not None and policy.monitoring == monitoring:
+            if policy is not None and _watched_alike(policy.monitoring, monitoring):
                 policy.heard.append(heard)
                 continue
             name = f"{model}@{heard.control.id}"
@@ -131,3 +153,10 @@ class Policies:
             if policy is not None:
                 policy.until_ms = heard.seen_at
             current[model] = known
+
+
+def _watched_alike(one: Monitoring, other: Monitoring) -> bool:
+    """Whether both differ in nothing but the rules of alerts."""
+    return msgspec.structs.replace(one, alerts=None, host=None) == msgspec.structs.replace(
+        other, alerts=None, host=None
+    )
