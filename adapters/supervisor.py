@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 
 from adapters import processes
 from adapters.clock import now_ms
@@ -47,13 +47,13 @@ class Supervisor:
 
     def __init__(
         self, home: Path, workers: int, environment: Mapping[str, str], told: Callable[[RunState], None],
-        *, tells: bool = False, topics: Sequence[Topic] = (),
+        *, beside: Mapping[str, Sequence[str]] = MappingProxyType({}), topics: Sequence[Topic] = (),
     ) -> None:  # fmt: skip
         """Keep `workers` workers, with everything that they leave behind in `home`; `told` hears of each change.
 
-        With `tells`, keep a notifier, too. `topics` are those to create, by default all as they are declared.
+        Commands `beside` it, by name, start when it is ready. `topics` are those to create, by default all as declared.
         """
-        self._tells, self._topics = tells, topics or every_topic()
+        self._beside, self._topics = beside, topics or every_topic()
         self._home, self._told = home, told
         self._environment = {**environment, "EVENHAND_HOME": str(home)}
         self._worker_names = [f"w{number}" for number in range(1, workers + 1)]
@@ -123,8 +123,6 @@ class Supervisor:
             self._add(name, "worker", "--name", name, BROKER_CLIENT_ID=f"evenhand-{name}")
         self._add("clock", "clock")
         self._add("exporter", "exporter")
-        if self._tells:
-            self._add("notifier", "notifier")
         self._say("training the models that are missing")
         self._setup = Future()
         threading.Thread(target=self._set_up, args=(self._setup,), name="setup", daemon=True).start()
@@ -181,6 +179,8 @@ class Supervisor:
             if self._setup is not None and self._setup.done():
                 self._setup.result()
                 self._setup = None
+                for name, command in self._beside.items():
+                    self._add(name, *command)
                 self._state.ready_at = now_ms()
                 self._phase("ready", "")
             elif changed:
@@ -194,7 +194,7 @@ class Supervisor:
         """The broker is new and empty: what the workers hold is of a log that is gone."""
         log.warning("the broker was started again and has lost the log: workers start anew")
         self._phase("starting", "the broker has died and lost its log")
-        self._stop_services("clock", "exporter", "notifier", *self._worker_names)
+        self._stop_services("clock", "exporter", *self._beside, *self._worker_names)
         self._start_loop()
 
     def _give_up_early(self) -> None:
@@ -214,7 +214,7 @@ class Supervisor:
         self._phase("stopping", message)
         for child in list(self._steps):
             child.stop(1.0)
-        self._stop_services("clock", "exporter", "notifier", *self._worker_names)
+        self._stop_services("clock", "exporter", *self._beside, *self._worker_names)
         self._stop_services("redis", "broker")
         if failure:
             self._phase("failed", message)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 import evenhand
+from evenhand.training.versioning import Measured
 from models.base import Model
 from models.signature import Signature
 
@@ -35,7 +36,8 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What it takes to learn a version again, and what it came after.
 
     `features` are the declarations; `change` is how great the step from `follows` is, and `reasons` say why. `example`
-    is a row that it was trained on, in the order of the features, and `answer` what it says to that.
+    is a row that it was trained on, in the order of the features, and `answer` what it says to that. `metrics` were
+    measured on rows that it had not seen.
     """
 
     features: tuple[dict[str, Any], ...] = ()
@@ -45,6 +47,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reasons: tuple[str, ...] = ()
     example: tuple[float, ...] = ()
     answer: tuple[float, ...] = ()
+    metrics: dict[str, Measured] = {}
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -26,10 +26,21 @@ class FirstVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parameters: dict[str, Any] = {}
 
 
+class Learning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a model goes on learning in the loop: a version each time that `after` more outcomes have matured.
+
+    With `serve` it takes the place of the version that it goes on from, if that is the champion and on no trial.
+    """
+
+    after: Positive
+    serve: bool = False
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A served model. Its versions may be of different kinds, but all predict the same target.
 
-    An outcome may take `wait_s` seconds from the request on. `train_until` ends what the first versions may see.
+    An outcome may take `wait_s` seconds from the request on. `train_until` ends what the first versions may see, and
+    `learn` says whether later ones go on from what the loop sees.
     """
 
     target: str
@@ -43,6 +54,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     aligned: bool = True
     reference_price: str | None = None
     train_until: datetime | None = None
+    learn: Learning | None = None
     seed: int = 0
 
     def signature(self, *more_features: str) -> Signature:

@@ -1,16 +1,17 @@
 """Where a version comes from, and learning it again to see whether that is true."""
 
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Literal, cast
 
 import msgspec
 import numpy as np
 
 from evenhand.errors import EvenhandError
 from evenhand.topics import SCORED
-from evenhand.training.versioning import Derived, Release, derive
+from evenhand.training.versioning import Change, Derived, Release, changelog, derive
 from models.base import Model, model_kind
 from models.candles import Candles
-from models.card import Card, Source, code_digest, libraries, sha256
+from models.card import Card, Description, Source, code_digest, libraries, sha256
 from models.config import Endpoint, FirstVersion
 from models.store import ModelStore
 from models.training import make_table
@@ -36,11 +37,34 @@ class Reproduced(msgspec.Struct, frozen=True, kw_only=True):
     other_libraries: dict[str, tuple[str, str]]
 
 
-def release(card: Card, model: Model) -> Release:
-    """Return what decides the number of the version after this one."""
-    signature = {name: getattr(card.signature, name) for name in card.signature.__struct_fields__}
-    parameters = msgspec.to_builtins(model.parameters)
-    return Release(**signature, kind=card.kind, parameters=parameters, code=card.code_digest)
+def release(model: Model, about: Description, code: str) -> Release:
+    """Return what decides the number of the version after this one, and what its changelog is compared with."""
+    signature = {name: getattr(model.signature, name) for name in model.signature.__struct_fields__}
+    until = about.trained_to
+    return Release(
+        **signature, kind=model.kind, parameters=msgspec.to_builtins(model.parameters), code=code,
+        trained_to="" if until is None else f"{datetime.fromtimestamp(until / 1000, UTC):%Y-%m-%d %H:%M}",
+        metrics=about.origin.metrics,
+    )  # fmt: skip
+
+
+def released(store: ModelStore, name: str, version: str) -> Release:
+    """The same, of a version in the store."""
+    card = store.describe(name, version)
+    return release(store.load(name, version), card.description, card.code_digest)
+
+
+def changelog_of(store: ModelStore, name: str, version: str) -> str:
+    """Return the entry of a version, in Markdown: what changed since the one that it follows, and its metrics."""
+    origin, now = store.describe(name, version).description.origin, released(store, name, version)
+    earlier = [one for one in store.versions(name) if "-" not in one]
+    earlier = earlier[: earlier.index(version)] if version in earlier else []
+    follows = origin.follows or (earlier[-1] if earlier else "")
+    before = released(store, name, follows) if follows in store.versions(name) else None
+    derived = derive(follows or None, before, now)
+    if origin.reasons:
+        derived = Derived(version, cast("Change", origin.change), origin.reasons)
+    return changelog(name, msgspec.structs.replace(derived, version=version), before, now)
 
 
 def reproduce(store: ModelStore, name: str, version: str, candles: Candles, declared: Endpoint | None) -> Reproduced:
@@ -113,8 +137,7 @@ def endpoint_of(card: Card, declared: Endpoint | None) -> Endpoint:
 
 def step_between(store: ModelStore, name: str, before: str, after: str) -> Derived:
     """How great a change one version is from another, and why."""
-    was, now = (release(store.describe(name, one), store.load(name, one)) for one in (before, after))
-    return derive(before.partition("-")[0], was, now)
+    return derive(before.partition("-")[0], released(store, name, before), released(store, name, after))
 
 
 def learned_from(store: ModelStore, source: Source) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from models.signature import Signature
 from models.store import ModelStore
 from trainer.preparation import prepare
 from trainer.progress import Progress
-from trainer.registering import Registered, register
+from trainer.registering import Registered, measured, register
 from trainer.report import TrainingReport, contest_table, summary, worst_coverage
 from trainer.settings import BASELINES, ENSEMBLE, TrainingSettings
 from trainer.tuning import tuned_learner
@@ -51,12 +51,13 @@ def train(
     judged = contest(
         examples, walks, BASELINES, steps, ScoreSettings(trials=trials), _volatility(found.signature, examples.rows)
     )  # fmt: skip
+    shown = list(dict.fromkeys((*settings.models, *BASELINES, "naive", ENSEMBLE)))
+    by_model = {name: [place for place in judged.places if place.model == name] for name in shown}
     registered: dict[str, Registered] = {}
     if store is not None:
         asked = {name: walkers[name] for name in kinds} | _ensemble(settings, walkers)
-        registered = register(store, settings.name, settings.source, asked, found, settings.seed, progress)
-    shown = list(dict.fromkeys((*settings.models, *BASELINES, "naive", ENSEMBLE)))
-    by_model = {name: [place for place in judged.places if place.model == name] for name in shown}
+        metrics = {name: measured(places) for name, places in by_model.items()}
+        registered = register(store, settings.name, settings.source, asked, found, settings.seed, progress, metrics)
     return TrainingReport(
         data=settings.source,
         rows=len(examples),

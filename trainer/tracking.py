@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
 from adapters.mlflow.flavor import files_of
 from adapters.mlflow.plots import bars, curves
 from adapters.mlflow.tracking import Run
-from evenhand.training.versioning import Derived, changelog
 from models.importance import permutation_importance
-from models.lineage import release
+from models.lineage import changelog_of
 from models.store import ModelStore
 from trainer.progress import Progress
 from trainer.report import TrainingReport
@@ -99,13 +98,11 @@ def log_version(run: Run, store: ModelStore, name: str, version: str) -> None:
     origin = card.description.origin
     for path, content in files_of(card, files).items():
         run.artifact(f"model/{path}", content)
-    change: Any = origin.change or "major"
-    derived = Derived(version, change, origin.reasons or ("first version",))
-    text = changelog(name, derived, None, release(card, store.load(name, version)))
+    text = changelog_of(store, name, version)
     run.artifact("CHANGELOG.md", text.encode())
     run.params({"seed": card.description.seed, "data_digest": card.description.data_digest})
     tags = {
-        "kind": card.kind, "change": change, "follows": origin.follows, "digest": card.digest,
+        "kind": card.kind, "change": origin.change, "follows": origin.follows, "digest": card.digest,
         "data": card.description.data, "data_digest": card.description.data_digest,
         "sources": ", ".join(f"{one.topic}:{one.partition}:{one.first}-{one.last}" for one in origin.sources),
         "code_digest": card.code_digest, "seed": str(card.description.seed),

@@ -1,5 +1,7 @@
 """Goes on with a version from what has matured in the log since, and saves what came of it as the next version."""
 
+import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
@@ -15,6 +17,8 @@ from evenhand.training.matured import Asked, matured
 from evenhand.training.versioning import parse
 from models.card import Card, Description, Lineage, Source
 from models.store import ModelStore
+
+_SCORED = decoder(PredictionScored, Ticked, ControlChanged)
 
 
 class Stored(Protocol):
@@ -50,8 +54,54 @@ class Updated(msgspec.Struct, frozen=True):
     sources: tuple[Source, ...]
 
 
-async def update(reader: Reader, store: ModelStore, name: str, version: str) -> Updated:
-    """Learn from what was scored after the offsets that the version names. The same log gives the same bytes."""
+class NothingToLearn(EvenhandError):
+    """Fewer outcomes have matured than were waited for."""
+
+
+class Learner:
+    """Goes on with a model each time that so many outcomes (`after`, by model) have matured.
+
+    With the champion, or with the last version that went on from it.
+    """
+
+    def __init__(self, store: ModelStore, after: Mapping[str, int]) -> None:
+        self._store, self._after = store, after
+        self._at: dict[TopicPartition, int] = {}
+        self._scored: Counter[str] = Counter()  # by model, since it last tried: at least as many as outcomes
+
+    async def look(self, reader: Reader, champions: Mapping[str, str]) -> list[Updated]:
+        """Return the versions that have come of it."""
+        places = await reader.places(SCORED)
+        ends = await reader.ends(places)
+        async for record in reader.read({**await reader.beginnings(places), **self._at}, ends):
+            event = _SCORED.decode(record.value or b"")
+            if type(event) is PredictionScored:
+                self._scored[event.model] += 1
+        self._at = ends
+        made = []
+        for name, least in self._after.items():
+            if name in champions and self._scored[name] >= least:
+                self._scored[name] = 0
+                version = newest(self._store, name, champions[name])
+                with contextlib.suppress(NothingToLearn):
+                    made.append(await update(reader, self._store, name, version, least))
+        return made
+
+
+def newest(store: ModelStore, name: str, version: str) -> str:
+    """Return the last version that went on from this one by what has matured; itself if none has."""
+    for other in store.versions(name):
+        origin = store.describe(name, other).description.origin
+        if origin.follows == version and any(source.topic == SCORED for source in origin.sources):
+            version = other
+    return version
+
+
+async def update(reader: Reader, store: ModelStore, name: str, version: str, least: int = 1) -> Updated:
+    """Learn from what was scored after the offsets that the version names. The same log gives the same bytes.
+
+    Raises NothingToLearn if fewer than `least` outcomes have matured.
+    """
     model, card = store.load(name, version), store.describe(name, version)
     seen = {one.partition: (one.first, one.last) for one in card.description.origin.sources if one.topic == SCORED}
     scored, sources = await _scored(reader, name, seen)
@@ -59,15 +109,21 @@ async def update(reader: Reader, store: ModelStore, name: str, version: str) -> 
     signature = model.signature
     asked = Asked(signature.features, signature.max_horizon, signature.horizon_s * 1000, signature.aligned)
     table = matured(requests, scored, asked)
-    if not table.outcomes:
-        raise EvenhandError(f"nothing has matured for {name} since {version}: wait for outcomes")
+    if table.outcomes < least:
+        raise NothingToLearn(
+            f"{table.outcomes or 'no'} outcomes have matured for {name} since {version}: wait for {least} of them"
+        )
     newer = model.updated(table.rows, table.targets)
-    next_version = _next(store, name)
+    next_version = _next(store, name, version)
     example = np.array([card.description.origin.example or table.rows[-1].tolist()])
     answer = tuple(newer.forecast(example, signature.max_horizon)[0].tolist())
     about = _description(card, version, table.outcomes, sources)
     lineage = msgspec.structs.replace(about.origin, example=tuple(example[0].tolist()), answer=answer)
-    store.save(name, next_version, newer, msgspec.structs.replace(about, lineage=lineage))
+    normal = store.reference(name, version)
+    store.save(
+        name, next_version, newer, msgspec.structs.replace(about, lineage=lineage),
+        None if normal is None else np.column_stack(list(normal.values())),
+    )  # fmt: skip
     return Updated(name, version, next_version, len(table.rows), table.outcomes, sources)
 
 
@@ -80,13 +136,12 @@ async def _scored(reader: Reader, name: str, seen: Mapping[int, tuple[int, int]]
     places = await reader.places(SCORED)
     begins, ends = await reader.beginnings(places), await reader.ends(places)
     start = {place: max(begins[place], seen.get(place.partition, (0, -1))[1] + 1) for place in places}
-    read = decoder(PredictionScored, Ticked, ControlChanged).decode
     events: dict[str, PredictionScored] = {}
     spread = dict(seen)
     async for record in reader.read(start, ends):
         first, _ = spread.get(record.partition, (record.offset, 0))
         spread[record.partition] = (first, record.offset)
-        event = read(record.value or b"")
+        event = _SCORED.decode(record.value or b"")
         if type(event) is PredictionScored and event.model == name:
             events.setdefault(event.id, event)
     sources = tuple(Source(SCORED, partition, *span) for partition, span in sorted(spread.items()))
@@ -107,10 +162,11 @@ async def _requests(reader: Reader, name: str) -> dict[str, PredictionRequested]
     return found
 
 
-def _next(store: ModelStore, name: str) -> str:
-    """The patch after the last released version: it answers the same questions, and has seen more."""
-    major, minor, patch = parse([one for one in store.versions(name) if "-" not in one][-1])
-    return f"{major}.{minor}.{patch + 1}"
+def _next(store: ModelStore, name: str, version: str) -> str:
+    """The next patch of its major and minor number: it answers the same questions, and has seen more."""
+    held = [parse(one) for one in store.versions(name) if "-" not in one]
+    major, minor, _ = parse(version)
+    return f"{major}.{minor}.{max(patch for *same, patch in held if same == [major, minor]) + 1}"
 
 
 def _description(card: Card, version: str, outcomes: int, sources: tuple[Source, ...]) -> Description:

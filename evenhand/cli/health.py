@@ -1,4 +1,4 @@
-"""`evenhand health worker|clock|notifier`: for the health checks of containers."""
+"""`evenhand health KIND`: for the health checks of containers."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ import typer
 from evenhand.cli import exits
 from evenhand.cli.output import complain, say
 
-KINDS = ("worker", "clock", "notifier")
+KINDS = ("worker", "clock", "notifier", "registry", "learner")
 
 
 def register(app: typer.Typer) -> None:
@@ -15,8 +15,8 @@ def register(app: typer.Typer) -> None:
     app.command(hidden=True)(health)
 
 
-def health(kind: Annotated[str, typer.Argument(help="worker, clock or notifier")]) -> None:
-    """Whether a worker, the clock or the notifier of this machine (or container) lives and works."""
+def health(kind: Annotated[str, typer.Argument(help="worker, clock, notifier, registry or learner")]) -> None:
+    """Whether a process of that kind lives and works on this machine (or in this container)."""
     from evenhand.client.checkout import root
     from evenhand.errors import InvalidConfiguration
 

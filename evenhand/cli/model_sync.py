@@ -1,13 +1,13 @@
 """`evenhand models sync` tells MLflow which versions there are and which is champion; `page` shows what it knows."""
 
-import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evenhand.cli.output import Json, note, result
 
 if TYPE_CHECKING:
+    from adapters.kafka.log_reader import LogReader
     from adapters.mlflow.tracking import Tracking
 
 EVERY_S = 5.0
@@ -25,24 +25,22 @@ def sync(
 ) -> None:
     """Tell MLflow the versions of the store and the aliases that hold, and send what could not be sent before."""
     from evenhand.cli.exits import UNREACHABLE
+    from evenhand.cli.following import follow as follow_log
+    from evenhand.cli.models import all_aliases
     from evenhand.cli.tracking import tracking
-    from evenhand.errors import EvenhandError
+    from evenhand.cli.worker import run_until_signal
 
-    told: dict[str, Any] = {"registered": [], "aliases": {}}
     with tracking() as tracked:
         if tracked is None:
             raise typer.Exit(UNREACHABLE)
-        told["registered"] = _versions(tracked)
-        told["aliases"] = _aliases(tracked, {})
-        while follow:
-            time.sleep(EVERY_S)
-            try:
-                told["aliases"] = _aliases(tracked, told["aliases"])
-            except EvenhandError as error:
-                note(f"what holds is not known now: {error}")
-    told["waiting"] = tracked.left
-    result(told, json, lambda: f"registered {', '.join(told['registered']) or 'nothing new'}; "
-           + "; ".join(f"{model}: {held}" for model, held in told["aliases"].items()))  # fmt: skip
+        registry = Registry(tracked)
+        if follow:
+            run_until_signal(follow_log("registry", EVERY_S, registry.look))
+            return
+        new = registry.tell(all_aliases(sure=True))
+    told = {"registered": new, "aliases": registry.aliases, "waiting": tracked.left}
+    result(told, json, lambda: f"registered {', '.join(new) or 'nothing new'}; "
+           + "; ".join(f"{model}: {held}" for model, held in registry.aliases.items()))  # fmt: skip
     if tracked.left:
         raise typer.Exit(UNREACHABLE)
 
@@ -66,32 +64,65 @@ def page(port: Annotated[int, typer.Option(help="Of loopback")] = 5000) -> None:
     os.execv(command[0], command)  # noqa: S606  there is no shell
 
 
-def _versions(tracked: "Tracking") -> list[str]:
-    """Register what MLflow has not got, each version in a run whose id follows from its digest."""
-    from evenhand.cli.loop import model_store
-    from evenhand.codec import stable_id
-    from trainer.tracking import log_version
+class Registry:
+    """MLflow's registry, and what it was told of versions and aliases."""
 
-    store, told = model_store(), []
-    for name in store.models():
-        for version in store.versions(name):
-            if tracked.registry.number(name, version) is None:
+    def __init__(self, tracked: "Tracking") -> None:
+        self._tracked = tracked
+        self._versions: set[tuple[str, str]] = set()
+        self.aliases: dict[str, dict[str, str]] = {}
+
+    async def look(self, reader: "LogReader") -> None:
+        """Tell what the log says now."""
+        import asyncio
+
+        from adapters.loop_state import holding
+        from evenhand.cli.models import aliases_by
+
+        await asyncio.to_thread(self.tell, aliases_by(dict(await holding(reader))))
+
+    def tell(self, held: dict[str, dict[str, str]]) -> list[str]:
+        """Register the versions that it has not got, and tell the aliases that it knows otherwise; name the new ones.
+
+        An alias of a version that is not registered yet waits for the next time.
+        """
+        new = self._register()
+        if new:
+            self._tracked.flush(self._tracked.wait_s)
+        for name, now in held.items():
+            self._rename(name, now)
+        return new
+
+    def _register(self) -> list[str]:
+        """Each version in a run whose id follows from its digest."""
+        from evenhand.cli.loop import model_store
+        from evenhand.codec import stable_id
+        from trainer.tracking import log_version
+
+        store, new = model_store(), []
+        every = {(name, version) for name in store.models() for version in store.versions(name)}
+        for name, version in sorted(every - self._versions):
+            if self._tracked.registry.number(name, version) is None:
                 run = stable_id("version", name, version, store.describe(name, version).digest)
-                with tracked.start_run(f"{name} {version}", run=run, tags={"model": name}) as begun:
+                with self._tracked.start_run(f"{name} {version}", run=run, tags={"model": name}) as begun:
                     log_version(begun, store, name, version)
-                told.append(f"{name}@{version}")
-    return told
+                new.append(f"{name}@{version}")
+            self._versions.add((name, version))
+        return new
 
+    def _rename(self, name: str, now: dict[str, str]) -> None:
+        from evenhand.holdings import alias_changes
 
-def _aliases(tracked: "Tracking", known: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-    """Tell what holds, where that is something else than what was told; what holds no more is taken away."""
-    from evenhand.cli.models import all_aliases
-    from evenhand.holdings import alias_changes
-
-    held = all_aliases(sure=True)
-    for name, now in held.items():
-        before = known[name] if name in known else dict.fromkeys(tracked.registry.aliases(name), "")
-        for alias, version in alias_changes(before, now):
-            tracked.alias(name, alias, version)
+        registry = self._tracked.registry
+        if name not in self.aliases:
+            self.aliases[name] = dict.fromkeys(registry.aliases(name), "")
+        known = self.aliases[name]
+        for alias, version in alias_changes(known, now):
+            if version is None:
+                del known[alias]
+            elif registry.number(name, version) is not None:
+                known[alias] = version
+            else:
+                continue
+            self._tracked.alias(name, alias, version)
             note(f"{name}: {alias} is {version or 'nobody'}")
-    return held

@@ -1,4 +1,4 @@
-"""`evenhand models diff | compare | lineage | reproduce`: one version beside another, and where it comes from.
+"""`evenhand models diff | changelog | compare | lineage | reproduce`: versions side by side, and where they come from.
 
 A version is MODEL@VERSION, or MODEL@champion, MODEL@challenger.
 """
@@ -21,7 +21,7 @@ Data = Annotated[Path | None, typer.Option(help="Candles as .csv or .parquet; by
 
 def register(group: typer.Typer) -> None:
     """Add the commands to the group of models."""
-    for command in (diff, compare, lineage, reproduce):
+    for command in (diff, changelog, compare, lineage, reproduce):
         group.command()(command)
 
 
@@ -43,6 +43,17 @@ def diff(before: Version, after: Version, json: Json = False) -> None:
         + "\n".join(f"- {reason}" for reason in derived.reasons) + "\n\n"
         + table(["what", old, new], [[field, *values] for field, values in fields.items()]),
     )  # fmt: skip
+
+
+def changelog(name: Annotated[str, typer.Argument(help="Such as btc-usd-1h")], json: Json = False) -> None:
+    """What each version changed, and how its metrics differ from those of the one before; newest first."""
+    from models.lineage import changelog_of
+
+    store = _store()
+    entries = {version: changelog_of(store, name, version) for version in reversed(store.versions(name))}
+    if not entries:
+        raise typer.BadParameter(f"{name} has no version: `evenhand models list` names those that have one")
+    result(entries, json, lambda: "\n".join(entries.values()))
 
 
 def compare(one: Version, other: Version, data: Data = None, json: Json = False) -> None:

@@ -121,7 +121,11 @@ def all_aliases(*, sure: bool = False) -> dict[str, dict[str, str]]:
 
     Where no log can be asked it is what is declared; `sure` takes that only if no broker is configured, else it raises.
     """
-    holding = _holding(sure=sure)
+    return aliases_by(_holding(sure=sure))
+
+
+def aliases_by(holding: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """The same, where it is known what holds."""
     return {name: _summary(name, [], holding)["aliases"] for name in sorted({*_declared(), *holding})}
 
 

@@ -58,6 +58,7 @@ async def _notify(settings: "KafkaSettings", alerts: "Alerts", channels: "dict[s
     from adapters.notifiers.dead_man import ends_of, watch
     from adapters.notifiers.delivery import deliver
     from adapters.notifiers.notifier import notify
+    from evenhand.cli.following import beat
     from evenhand.events import Alert
 
     async def tell(alert: Alert) -> None:
@@ -65,21 +66,8 @@ async def _notify(settings: "KafkaSettings", alerts: "Alerts", channels: "dict[s
         await asyncio.gather(*(deliver(channels[name], alert) for name in names))
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(_beat())
+        group.create_task(beat("notifier"))
         group.create_task(notify(settings, channels))
         if alerts.dead_mans_switch_s is not None:
             group.create_task(watch(ends_of(settings), alerts.dead_mans_switch_s, tell))
     sys.stderr.flush()
-
-
-async def _beat() -> None:
-    """Signs of life, from the loop that does the work."""
-    import platform
-
-    from adapters.beat import BEAT_S, first_beat, write_beat
-    from adapters.run_state import home
-
-    beat = first_beat("notifier", platform.node())
-    while True:
-        write_beat(home(), beat)
-        await asyncio.sleep(BEAT_S)

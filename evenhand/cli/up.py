@@ -35,7 +35,8 @@ def up(
     """Start everything: a broker, Redis, topics, models, the clock and workers. Ctrl-C or `evenhand down` ends it.
 
     Kafka is the one of KAFKA_BOOTSTRAP_SERVERS, else an Apache Kafka from KAFKA_HOME, else the embedded broker. Where a
-    channel for alerts is set (SLACK_WEBHOOK_URL, SMTP_SERVER, MONITORING_WEBHOOK_URL, ...), a notifier runs, too.
+    channel for alerts is set (SLACK_WEBHOOK_URL, SMTP_SERVER, MONITORING_WEBHOOK_URL, ...), a notifier runs, too; where
+    MLflow is installed, what keeps its registry like the log; where models.yaml says `learn`, what goes on learning.
     """
     from evenhand.client.checkout import root
 
@@ -120,13 +121,33 @@ def _run_here(folder: Path, workers: int, json: bool) -> None:
             note("ready: end it with Ctrl-C or `evenhand down`")
 
     from evenhand.cli.loop import declared_topics
-    from evenhand.cli.notifier import configured
 
-    _, channels = configured()
-    Supervisor(folder, workers, environment, hear, tells=len(channels) > 1, topics=declared_topics()).run()
+    Supervisor(folder, workers, environment, hear, beside=_beside(), topics=declared_topics()).run()
     if sys.stdin is not None and sys.stdin.isatty():
         say("")
     raise typer.Exit(exits.OK)
+
+
+def _beside() -> dict[str, tuple[str, ...]]:
+    """What runs beside the loop, and outside its group, where there is something for it to do."""
+    import importlib.util
+
+    from evenhand.cli.loop import configuration
+    from evenhand.cli.notifier import configured
+
+    commands = {
+        "notifier": ("notifier",), "registry": ("models", "sync", "--follow"),
+        "learner": ("models", "update", "--follow"),
+    }  # fmt: skip
+    _, channels = configured()
+    wanted = {
+        "notifier": len(channels) > 1,  # more than the log
+        "registry": importlib.util.find_spec("mlflow") is not None,
+        "learner": any(endpoint.learn for endpoint in configuration().models.models.values()),
+    }
+    if not wanted["registry"]:
+        note("MLflow is not told of versions and aliases, for it is not installed: pip install 'evenhand[tracking]'")
+    return {name: command for name, command in commands.items() if wanted[name]}
 
 
 def _start_daemon(folder: Path, workers: int, timeout_s: float) -> "RunState":

@@ -43,6 +43,7 @@ class Scores(msgspec.Struct, frozen=True):
     step: int
     count: int
     rmse: float
+    squared_error: Estimate
     mae: float
     mase: float
     directed: float
@@ -112,6 +113,7 @@ def score(
         step=step,
         count=int(known.sum()),
         rmse=math.sqrt(float((errors**2).mean())),
+        squared_error=estimate(errors**2, step, settings.level),
         mae=float(errors.mean()),
         mase=float(errors.mean()) / still if still > 0 else math.nan,
         directed=float(moved.mean()),

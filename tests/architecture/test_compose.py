@@ -77,7 +77,7 @@ def test_our_services_run_and_tell_their_health(settings: KafkaSettings, var: Pa
         return subprocess.run(health, env=environment, capture_output=True, check=False).returncode == 0
 
     try:
-        for name in ("models", "worker", "clock", "notifier", "configuration"):
+        for name in ("models", "worker", "clock", "notifier", "registry", "learner", "configuration"):
             child = start(name)
             if SERVICES[name].ends:
                 code = child.wait()

@@ -1,9 +1,11 @@
 """The command as its users run it: from nothing to decisions, the same decisions again, and nothing left over."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -103,6 +105,35 @@ def _restarts(home: Home) -> list[int]:
 def _champion(home: Home) -> str | None:
     champion: str | None = home.run("status", "--json").json()["models"]["btc-usd-1h"]["champion"]
     return champion
+
+
+def test_mlflow_follows_what_holds(home: Home) -> None:
+    wait_for("MLflow to hear of the promotion", lambda: _in_mlflow(home).get("champion") == "1.1.0")
+
+
+def _in_mlflow(home: Home) -> dict[str, str]:
+    """What the aliases stand for there, in our numbers."""
+    if not (home.var / "mlflow.db").exists():
+        return {}
+    with contextlib.closing(sqlite3.connect(f"file:{home.var / 'mlflow.db'}?mode=ro", uri=True, timeout=30)) as db:
+        try:
+            return dict(db.execute(
+                "SELECT alias, value FROM registered_model_aliases JOIN model_version_tags USING (name, version) "
+                "WHERE key = 'version'"
+            ))  # fmt: skip
+        except sqlite3.OperationalError:  # no such table yet
+            return {}
+
+
+def test_what_has_matured_is_learned(home: Home) -> None:
+    wait_for("a version that goes on", lambda: bool({"1.0.1", "1.1.1"} & _versions(home).keys()))
+    learned = _versions(home)[min({"1.0.1", "1.1.1"} & _versions(home).keys())]
+    assert "outcomes that have matured since" in learned["summary"]
+
+
+def _versions(home: Home) -> dict[str, Any]:
+    shown = home.ok("models", "show", "btc-usd-1h", "--json").json()
+    return {each["version"]: each for each in shown["details"]}
 
 
 def test_a_report_has_the_reason_and_leads_to_the_same_decisions(home: Home) -> None:
@@ -216,7 +247,7 @@ def test_doctor_finds_nothing_wrong(home: Home) -> None:
 def test_down_leaves_nothing_that_runs(home: Home) -> None:
     assert len(home.processes()) >= 6, "broker, Redis, clock, two workers and their supervisor"
     stopped = home.ok("down", "--json").json()["stopped"]
-    assert sorted(stopped) == ["broker", "clock", "exporter", "redis", "w1", "w2"]
+    assert sorted(stopped) == ["broker", "clock", "exporter", "learner", "redis", "registry", "w1", "w2"]
     wait_for("processes to be gone", lambda: not home.processes())
     done = home.run("status", "--json")
     assert (done.code, done.json()["phase"]) == (exits.FAILED, "down")

@@ -46,7 +46,9 @@ class Home:
         self.folder, self.var = folder, folder / "var"
         config = folder / "config"
         config.mkdir(parents=True)
-        (config / "models.yaml").write_bytes((ROOT / "config" / "models.yaml").read_bytes())
+        declared = yaml.safe_load((ROOT / "config" / "models.yaml").read_text())
+        declared["models"]["btc-usd-1h"]["learn"] = {"after": 300}
+        (config / "models.yaml").write_text(yaml.safe_dump(declared))
         (config / "experiments.yaml").write_text(
             yaml.safe_dump({"experiments": [trial("first", "ridge", "trees", 200)]})
         )

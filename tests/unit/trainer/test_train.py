@@ -1,6 +1,7 @@
 """`evenhand train`: from a file to a verdict and versions."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -71,6 +72,15 @@ def test_the_command_says_who_has_skill_and_registers_versions(data: Path, capsy
     served = ModelStore(data.parent / "var" / "models").load("momentum", "1.2.0")
     assert served.forecast(np.zeros((1, 9)), 2).shape == (1, 2)
     assert len(report["curves"]["lightgbm"]) == 1 + 100
+    assert run(["models", "changelog", "momentum", "--json"]) == exits.OK
+    entries = json.loads(capsys.readouterr().out)
+    assert list(entries) == ["1.2.0", "1.1.0", "1.0.0"]
+    assert "Major change.\n\n- first version" in entries["1.0.0"]
+    assert "Minor change.\n\n- boosted_trees instead of ridge" in entries["1.1.0"]
+    assert re.search(
+        r"\| RMSE, step 2 \| 0\.\d+ \(0\.\d+ to 0\.\d+\) \| 0\.\d+ \(0\.\d+ to 0\.\d+\) \| ", entries["1.1.0"]
+    )
+    assert "direction accuracy, step 1" in entries["1.2.0"]
     assert run([*command[:4], "ridge", "--horizon", "2", "--json"]) == exits.OK
     assert json.loads(capsys.readouterr().out)["models"]["ridge"]["version"] == "1.3.0"  # ridge instead of the ensemble
     assert run([*command[:4], "ridge", "--horizon", "1", "--json"]) == exits.OK

@@ -17,7 +17,7 @@ from models.card import Description, Source
 from models.ensemble import Ensemble
 from models.signature import Signature
 from models.store import ModelStore
-from trainer.updating import update
+from trainer.updating import Learner, newest, update
 
 HOUR = 3_600_000
 START = 1_500_000_000_000 // HOUR * HOUR
@@ -123,7 +123,7 @@ async def test_in_two_goes_and_in_any_order_it_is_the_same_to_the_byte(store: Mo
     await update(whole, other, "m", "1.0.0")
     assert other.load("m", "1.0.1").save() == store.load("m", "1.0.2").save()
     assert other.describe("m", "1.0.1").description.origin.sources == second.sources
-    with pytest.raises(EvenhandError, match="nothing has matured for m since"):
+    with pytest.raises(EvenhandError, match="no outcomes have matured for m since"):
         await update(log, store, "m", "1.0.2")
 
 
@@ -140,3 +140,34 @@ async def test_features_of_other_versions_teach_nothing(store: ModelStore) -> No
         changed.append(raw)
     log.records[place] = changed
     assert (await update(log, store, "m", "1.0.0")).rows == 5  # those of the other series
+
+
+async def test_it_goes_on_each_time_that_enough_has_matured(store: ModelStore) -> None:
+    log, learner = Log(), Learner(store, {"m": 100, "nobody's": 1})
+    store.save("m", "1.1.0", store.load("m", "1.0.0"), Description(summary="another"))
+    tell(log, range(20), slope=1.0)  # two series of two steps: 80 outcomes
+    assert await learner.look(log, {"m": "1.0.0"}) == []
+    tell(log, range(20, 30), slope=1.0)
+    (first,) = await learner.look(log, {"m": "1.0.0"})
+    assert (first.follows, first.version, first.outcomes) == ("1.0.0", "1.0.1", 120)  # not a patch of 1.1.0
+    assert await learner.look(log, {"m": "1.0.0"}) == []
+    tell(log, range(30, 60), slope=1.0)
+    (second,) = await learner.look(log, {"m": "1.0.0"})
+    assert (second.follows, second.version, second.outcomes) == ("1.0.1", "1.0.2", 120)
+    assert newest(store, "m", "1.0.0") == "1.0.2"
+    assert newest(store, "m", "1.1.0") == "1.1.0"
+    assert [
+        each.outcomes for each in await learner.look(log, {"m": "1.1.0"})
+    ] == []  # nothing is new since the last look
+    assert [each.version for each in await Learner(store, {"m": 100}).look(log, {"m": "1.1.0"})] == ["1.1.1"]
+
+
+async def test_what_is_normal_is_still_known(store: ModelStore) -> None:
+    rows = np.random.default_rng(3).normal(size=(500, 2))
+    store.save("m", "1.1.0", store.load("m", "1.0.0"), Description(summary="with a reference"), rows)
+    log = Log()
+    tell(log, range(5), slope=1.0)
+    made = await update(log, store, "m", "1.1.0")
+    normal = store.reference("m", made.version)
+    assert normal is not None
+    np.testing.assert_array_equal(np.column_stack([normal["a"], normal["b"]]), rows)
