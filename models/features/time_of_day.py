@@ -1,39 +1,12 @@
 """Time of day as a point on a circle, so that 23:00 and 00:00 are neighbours. No unit, UTC."""
 
-import math
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-import numpy as np
-
-from models.candles import Candle, Candles
-from models.features.base import Feature, FloatArray
-from models.features.candle_range import Nothing
-
-_DAY_MS = 86_400_000
+from models.features.calendar import Turning
 
 
-class TimeOfDay(Feature[Nothing], frozen=True, forbid_unknown_fields=True):
-    """The sine or the cosine of the hour at which the candle opens, one turn a day."""
+class TimeOfDay(Turning, frozen=True, forbid_unknown_fields=True):
+    """One turn a day."""
 
     kind: ClassVar[str] = "time_of_day"
-    wave: Literal["sine", "cosine"] = "sine"
-
-    @property
-    def name(self) -> str:
-        return f"time_of_day_{self.wave}"
-
-    @property
-    def warm_up(self) -> int:
-        return 0
-
-    def start(self) -> Nothing:
-        return Nothing()
-
-    def step(self, state: Nothing, candle: Candle) -> float:
-        angle = (candle.open_time % _DAY_MS) * (2 * math.pi / _DAY_MS)
-        return math.sin(angle) if self.wave == "sine" else math.cos(angle)
-
-    def batch(self, candles: Candles) -> FloatArray:
-        angles = (candles.open_time % _DAY_MS) * (2 * math.pi / _DAY_MS)
-        values: FloatArray = np.sin(angles) if self.wave == "sine" else np.cos(angles)
-        return values
+    turn_ms: ClassVar[int] = 86_400_000

@@ -1,40 +1,13 @@
 """Time of week as a point on a circle, so that its end and its beginning are neighbours. No unit, UTC."""
 
-import math
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-import numpy as np
-
-from models.candles import Candle, Candles
-from models.features.base import Feature, FloatArray
-from models.features.candle_range import Nothing
-
-_WEEK_MS = 604_800_000
-_MONDAY_MS = 345_600_000  # 1970-01-05; the epoch began on a Thursday
+from models.features.calendar import Turning
 
 
-class TimeOfWeek(Feature[Nothing], frozen=True, forbid_unknown_fields=True):
-    """The sine or the cosine of the time at which the candle opens, one turn a week."""
+class TimeOfWeek(Turning, frozen=True, forbid_unknown_fields=True):
+    """One turn a week."""
 
     kind: ClassVar[str] = "time_of_week"
-    wave: Literal["sine", "cosine"] = "sine"
-
-    @property
-    def name(self) -> str:
-        return f"time_of_week_{self.wave}"
-
-    @property
-    def warm_up(self) -> int:
-        return 0
-
-    def start(self) -> Nothing:
-        return Nothing()
-
-    def step(self, state: Nothing, candle: Candle) -> float:
-        angle = ((candle.open_time - _MONDAY_MS) % _WEEK_MS) * (2 * math.pi / _WEEK_MS)
-        return math.sin(angle) if self.wave == "sine" else math.cos(angle)
-
-    def batch(self, candles: Candles) -> FloatArray:
-        angles = ((candles.open_time - _MONDAY_MS) % _WEEK_MS) * (2 * math.pi / _WEEK_MS)
-        values: FloatArray = np.sin(angles) if self.wave == "sine" else np.cos(angles)
-        return values
+    turn_ms: ClassVar[int] = 604_800_000
+    from_ms: ClassVar[int] = 345_600_000  # Monday, 1970-01-05; the epoch began on a Thursday
