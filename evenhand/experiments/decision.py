@@ -5,7 +5,7 @@ import msgspec
 from evenhand.events import Action, VariantPosterior
 from evenhand.experiments.bandit import top_two
 from evenhand.experiments.comparison import Comparison, compare
-from evenhand.experiments.experiment import Experiment
+from evenhand.experiments.experiment import Bandit, Experiment
 from evenhand.experiments.posterior import probability_best
 from evenhand.experiments.several import called, log_e_value
 from evenhand.experiments.srm import mismatch
@@ -29,8 +29,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def decide(experiment: Experiment, standing: Standing) -> Verdict:
     """Judge the challengers that are not stopped, on all evidence so far. A failed check freezes, harm goes first."""
-    running = [name for name in experiment.challengers if name not in {*standing.stopped, *standing.absent}]
-    compared = [compare(experiment, standing, name, len(experiment.challengers)) for name in running]
+    challengers, gone = experiment.challengers, (*standing.stopped, *standing.absent)
+    of = len(challengers)
+    compared = [compare(experiment, standing, name, of) for name in challengers if name not in gone]
     standing = _settled(experiment, standing, compared)
     summary = _summary(compared)
     action, variant, reasons = _action(experiment, standing, compared)
@@ -38,19 +39,25 @@ def decide(experiment: Experiment, standing: Standing) -> Verdict:
         standing = msgspec.structs.replace(standing, frozen=reasons[0])
     if action in TERMINAL and variant is not None:
         standing = msgspec.structs.replace(standing, stopped=(*standing.stopped, variant))
-    weights = _weights(experiment, standing, compared, summary) if action == "continue" else None
-    if weights is not None:
-        standing = msgspec.structs.replace(standing, reweighted_ms=standing.reached_ms)
+    weights = None
+    if experiment.bandit is not None and action == "continue":
+        weights = _weights(experiment, experiment.bandit, standing, compared, summary)
+        if weights is not None:
+            standing = msgspec.structs.replace(standing, reweighted_ms=standing.reached_ms)
     return Verdict(action=action, reasons=reasons, variant=variant, summary=summary, standing=standing, weights=weights)
 
 
 def _weights(
-    experiment: Experiment, standing: Standing, compared: list[Comparison], summary: dict[str, VariantPosterior]
+    experiment: Experiment,
+    bandit: Bandit,
+    standing: Standing,
+    compared: list[Comparison],
+    summary: dict[str, VariantPosterior],
 ) -> dict[str, int] | None:
-    """Those that the bandit gives, if there is one and it is time. It waits until it knows something of everybody."""
-    bandit, enough = experiment.bandit, experiment.rule.minimum_sample_size
-    since_ms = standing.reached_ms - (standing.reweighted_ms or standing.began_ms)
-    if bandit is None or since_ms < bandit.every_s * 1000 or not compared:
+    """Those that the bandit gives, if it is time. It waits until it knows something of everybody."""
+    enough, since_ms = experiment.rule.minimum_sample_size, standing.reached_ms
+    since_ms -= standing.reweighted_ms or standing.began_ms
+    if since_ms < bandit.every_s * 1000 or not compared:
         return None
     if any(each.belief is None or each.observations.n < enough for each in compared):
         return None
@@ -63,54 +70,62 @@ def _weights(
 def _action(
     experiment: Experiment, standing: Standing, compared: list[Comparison]
 ) -> tuple[Action, str | None, tuple[str, ...]]:
-    frozen = standing.frozen or mismatch(standing.phases.values()) or _too_good(compared)
+    frozen = standing.frozen or mismatch(standing.phases.values())
+    if not frozen and experiment.rule.guardrails:
+        frozen = _too_good(compared)
     if frozen:
         return "frozen", None, (frozen,)
     for each in compared:
         if reason := _harm(experiment, each):
             return "stop_harm", each.name, (f"{each.name}: {reason}",)
-    certified = _certified(experiment, compared)
-    better = [each for each in compared if each.name in certified]
-    against = {each.name: _against_promotion(experiment, standing, each) for each in better}
-    free = [each for each in better if not against[each.name]]
+    better = _certified(experiment, compared)
+    against = {each.name: _against_promotion(experiment, standing, each) for each in better} if better else {}
+    free = [each for each in better if not against[each.name]] if better else None
     if free:
         best = min(free, key=lambda each: (each.posterior.mean_difference or 0.0, each.name))
         return "promote", best.name, (_better(experiment, best),)
     for each in compared:
-        if each.name not in certified and (reason := _futile(experiment, each)):
+        if each.name not in against and (reason := _futile(experiment, each)):
             return "stop_futility", each.name, (f"{each.name}: {reason}",)
-    if not compared:
-        return "continue", None, ("no challenger is left",)
-    said = {each.name: against.get(each.name) or [_waiting(experiment, each)] for each in compared}
-    return "continue", None, tuple(f"{name}: {reason}" for name, reasons in said.items() for reason in reasons)
+    said: list[str] = []
+    for each in compared:
+        if reasons := against.get(each.name):
+            said += [f"{each.name}: {reason}" for reason in reasons]
+        else:
+            said.append(f"{each.name}: {_waiting(experiment, each)}")
+    return "continue", None, tuple(said) or ("no challenger is left",)
 
 
-def _certified(experiment: Experiment, compared: list[Comparison]) -> set[str]:
+def _certified(experiment: Experiment, compared: list[Comparison]) -> list[Comparison]:
     """Who is better, by the rule for several challengers."""
     rule = experiment.rule
     if rule.multiplicity == "split":
-        return {each.name for each in compared if each.test is not None and each.test.is_better}
+        return [each for each in compared if each.test is not None and each.test.is_better]
     alpha = 1.0 - rule.confidence_level
     log_e = {each.name: log_e_value(each.observations, alpha, rule.minimum_sample_size) for each in compared}
     different = called(log_e, len(experiment.challengers), alpha)
-    return {each.name for each in compared if each.name in different and each.observations.mean < 0.0}
+    return [each for each in compared if each.name in different and each.observations.mean < 0.0]
 
 
 def _settled(experiment: Experiment, standing: Standing, compared: list[Comparison]) -> Standing:
     """What this look settles for those that follow: the base at the first one, and who has seen the planned end."""
     rule = experiment.rule
-    first = any(each.test is not None and each.observations.n >= rule.minimum_sample_size for each in compared)
-    ended = [each.name for each in compared if each.test is not None and each.test.is_end]
-    past = tuple(sorted({*standing.past_end, *ended}))
-    base = standing.base
-    if base is None and first:
-        base = abs(standing.loss(experiment, experiment.champion))
-    if base == standing.base and past == standing.past_end:
+    base, past = standing.base, standing.past_end
+    for each in compared:
+        if each.test is None:
+            continue
+        if each.test.is_end and each.name not in past:
+            past = tuple(sorted({*past, each.name}))
+        if base is None and each.observations.n >= rule.minimum_sample_size:
+            base = abs(standing.loss(experiment, experiment.champion))
+    if base == standing.base and past is standing.past_end:
         return standing
     return msgspec.structs.replace(standing, base=base, past_end=past)
 
 
 def _summary(compared: list[Comparison]) -> dict[str, VariantPosterior]:
+    if len(compared) == 1:
+        return {compared[0].name: compared[0].posterior}
     summary = {each.name: each.posterior for each in compared}
     judged = [each for each in compared if each.belief is not None]
     if len(judged) > 1:
@@ -130,13 +145,13 @@ def _too_good(compared: list[Comparison]) -> str | None:
 
 
 def _harm(experiment: Experiment, each: Comparison) -> str | None:
-    if each.exposures >= experiment.rule.minimum_exposures:
+    rule, test = experiment.rule, each.test
+    if each.exposures >= rule.minimum_exposures:
         for metric, watched in each.guardrails.items():
             if watched.state == "breached":
                 return f"guardrail {metric} is breached: {watched.reason}"
-    if each.test is not None and each.test.is_worse:
-        confidence = experiment.rule.early_stopping_confidence
-        return f"certified worse at {confidence:.4g}: {_difference(experiment, each)}"
+    if test is not None and test.is_worse:
+        return f"certified worse at {rule.early_stopping_confidence:.4g}: {_difference(experiment, each)}"
     return None
 
 

@@ -25,6 +25,7 @@ from evenhand.experiments.experiment import Guardrail
 from evenhand.experiments.sequential import LEAST, asymptotic_half_width
 from evenhand.experiments.strata import Difference, Strata, difference_of_means, log_ratio_of_means
 
+LOG_2, ROUNDING = math.log(2.0), 1e-6
 State = Literal["breached", "safe", "undetermined", "too_good"]
 
 
@@ -51,12 +52,20 @@ def log_e_above(k: float, m: float, theta: float) -> float:
 def reaches(k: float, m: float, theta: float, enough: float) -> bool:
     """Whether log E against a fraction of at most theta is that much; 0.5 µs where it cannot be.
 
-    E is a mean of likelihood ratios, so at most the greatest of them: exp(m KL(k / m, theta)).
+    E is a mean of likelihood ratios, so at most the greatest of them: exp(m KL(k / m, theta)). Where both mode and mean
+    of the Beta exceed theta, so does its median, which lies between: the tail is a half at least.
     """
     if k <= m * theta or theta >= 1.0:
         return False
+    if k == m:
+        return -k * math.log(theta) >= enough and log_e(k, m, theta) >= enough
+    a, b, log, lgamma = k + 1.0, m - k + 1.0, math.log, math.lgamma
+    if a > (m + 2.0) * theta:
+        least = lgamma(a) + lgamma(b) - lgamma(m + 2.0) - LOG_2 - b * math.log1p(-theta) - k * log(theta)
+        if least > enough + ROUNDING:
+            return True
     p = k / m
-    most = k * math.log(p / theta) + ((m - k) * math.log((1.0 - p) / (1.0 - theta)) if k < m else 0.0)
+    most = k * log(p / theta) + (m - k) * log((1.0 - p) / (1.0 - theta))
     return most >= enough and log_e(k, m, theta) >= enough
 
 
@@ -99,7 +108,7 @@ def watch_errors(
     shown = f"{k_b} of {n_b} requests failed, of the champion's {k_a} of {n_a}"
     estimate = k_b / n_b / (k_a / n_a) if k_a else None
     enough = -math.log(alpha)
-    if reaches(k_b, m, share_of_errors(share, harm), enough):
+    if k_b and reaches(k_b, m, share_of_errors(share, harm), enough):
         return Watched("breached", estimate, None, f"{shown}: certified more than {harm:g} times as often")
     if negligible > 0.0 and reaches(n_b - k_b, n_b, 1.0 - negligible, enough):
         return Watched("safe", estimate, None, f"{shown}: certified less than {negligible:.2%}")

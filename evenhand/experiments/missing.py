@@ -7,7 +7,7 @@ without a bound has no worst: the missing differences are then taken to lie so m
 
 from evenhand.events import Moments
 from evenhand.experiments.experiment import Experiment
-from evenhand.metrics import loss
+from evenhand.metrics.base import REGISTRY
 
 
 def at_worst(experiment: Experiment, clusters: Moments, upper: float, fraction: float) -> float:
@@ -23,7 +23,7 @@ def at_worst(experiment: Experiment, clusters: Moments, upper: float, fraction: 
     """
     if fraction <= 0.0:
         return upper
-    worst = loss(experiment.success_metric).bound
+    worst = REGISTRY[experiment.success_metric].bound
     if worst is None:
         sd = (clusters.m2 / (clusters.n - 1)) ** 0.5 if clusters.n > 1 else 0.0
         worst = clusters.mean + experiment.rule.missing_deviations * sd

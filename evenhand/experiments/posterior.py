@@ -68,6 +68,15 @@ class Belief(NamedTuple):
         half = _two_sided(level) * self.sd
         return self.mean - half, self.mean + half
 
+    def of_numbers(self, margin: float) -> tuple[float, float, float]:
+        """`probability_better`, `loss_of_challenger` and `probability_within` of plain numbers, at half the cost."""
+        mean, sd = self
+        z, erfc = mean / sd, math.erfc
+        better, worse = 0.5 * erfc(z * _SQRT_HALF), 0.5 * erfc(-z * _SQRT_HALF)
+        loss = sd * math.exp(-0.5 * z * z) / _SQRT_2PI + mean * worse
+        above, below = (margin - mean) / sd, (-margin - mean) / sd
+        return better, loss, 0.5 * erfc(-above * _SQRT_HALF) - 0.5 * erfc(-below * _SQRT_HALF)
+
 
 def belief(mean: Number, variance: Number, prior_sd: Number) -> Belief:
     """The posterior of a difference that was estimated with a variance.

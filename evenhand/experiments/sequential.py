@@ -49,23 +49,33 @@ def planned_size(design: Design, sd: Number) -> Number:
     196
     """
     if design.planned is not None:
-        return sd * 0 + design.planned
-    z = _quantile(1.0 - design.alpha / 2.0) + _quantile(design.power)
-    return (sd * (z / design.effect)) ** 2
+        return sd * 0.0 + design.planned
+    return (sd * (_planned_z(design.alpha, design.power) / design.effect)) ** 2
 
 
-def half_width(design: Design, n: Number, sd: Number, *, is_past_end: Number = False) -> Number:
+def half_width(
+    design: Design, n: Number, sd: Number, *, is_past_end: Number = False, end: Number | None = None
+) -> Number:
     """Half of the width of the interval around the mean that is valid at every look at once, in the metric's unit.
 
     The lesser of the two boundaries' widths. Past the planned end only the confidence sequence goes on; the first look
-    at or after the end is still O'Brien-Fleming's. Zero lies outside exactly where the test rejects.
+    at or after the end is still O'Brien-Fleming's. Zero lies outside exactly where the test rejects. `end` is the
+    planned size, for those who know it.
     """
-    end, least = planned_size(design, sd), max(design.minimum, LEAST)
+    least = max(design.minimum, LEAST)
+    if end is None:
+        end = planned_size(design, sd)
     if design.is_fixed:
         too_soon = (n < _greater(end, least)) | is_past_end
         return _choose(too_soon, np.inf, sd * _quantile(1.0 - design.alpha / 2.0) / n**0.5)
-    bounded = sd * _critical((1.0 - SPENT_FOR_EVER) * design.alpha) / (_lesser(n, end) * n / end) ** 0.5
-    wide = sd * _unit_width(n, SPENT_FOR_EVER * design.alpha, least)
+    if type(n) is float and type(end) is float and type(is_past_end) is bool:  # what follows, of numbers
+        critical, rho, log_alpha = _constants(design.alpha, least)
+        bounded, grown = sd * critical / (min(end, n) * n / end) ** 0.5, n * rho + 1.0
+        wide = sd * (2.0 * grown / (n * n * rho) * (0.5 * math.log(grown) - log_alpha)) ** 0.5
+        return math.inf if n < least else bounded if bounded < wide and not is_past_end else wide
+    alpha = design.alpha
+    bounded = sd * _critical((1.0 - SPENT_FOR_EVER) * alpha) / (_lesser(n, end) * n / end) ** 0.5
+    wide = sd * _unit_width(n, SPENT_FOR_EVER * alpha, least)
     return _choose(n < least, np.inf, _choose(is_past_end, wide, _lesser(bounded, wide)))
 
 
@@ -75,7 +85,8 @@ def _choose(condition: Number, a: Number, b: Number) -> Number:
 
 
 def _lesser(a: Number, b: Number) -> Number:
-    return _choose(a < b, a, b)
+    less = a < b
+    return np.where(less, a, b) if isinstance(less, np.ndarray) else a if less else b
 
 
 def _greater(a: Number, b: Number) -> Number:
@@ -85,7 +96,7 @@ def _greater(a: Number, b: Number) -> Number:
 def _unit_width(n: Number, alpha: float, tightest: float) -> Number:
     rho = tightness(alpha, tightest)
     grown = n * rho + 1.0
-    log = np.log if isinstance(n, np.ndarray) else math.log
+    log = math.log if type(n) is float else np.log
     return (2.0 * grown / (n * n * rho) * (0.5 * log(grown) - math.log(alpha))) ** 0.5
 
 
@@ -104,9 +115,22 @@ def asymptotic_half_width(n: Number, sd: Number, alpha: float, tightest: float) 
     return sd * _unit_width(n, alpha, tightest)
 
 
+@lru_cache(maxsize=256)
+def _constants(alpha: float, least: int) -> tuple[float, float, float]:
+    """Of a design: the critical value of its boundary, rho and log alpha of its confidence sequence."""
+    spent = SPENT_FOR_EVER * alpha
+    return _critical((1.0 - SPENT_FOR_EVER) * alpha), tightness(spent, least), math.log(spent)
+
+
+@lru_cache(maxsize=256)
 def _critical(alpha: float) -> float:
     """4 (1 - Phi(c)) = alpha."""
     return _quantile(1.0 - alpha / 4.0)
+
+
+@lru_cache(maxsize=256)
+def _planned_z(alpha: float, power: float) -> float:
+    return _quantile(1.0 - alpha / 2.0) + _quantile(power)
 
 
 @lru_cache(maxsize=256)

@@ -23,19 +23,28 @@ _NONE = VariantEvidence()
 def watch(experiment: Experiment, standing: Standing, name: str, challengers: int) -> dict[str, Watched]:
     """All guardrails of a challenger, by metric; the family of all guardrails and challengers shares alpha."""
     rule = experiment.rule
+    if not rule.guardrails:
+        return {ERROR_RATE: _watch_errors(ERRORS, experiment, standing, name, ALPHA / challengers)}
     watched = rule.guardrails if rule.watches(ERROR_RATE) else (ERRORS, *rule.guardrails)
-    alpha = ALPHA / len(watched) / challengers
-    return {each.metric: _watch(each, experiment, standing, name, alpha) for each in watched}
+    alpha, found = ALPHA / len(watched) / challengers, {}
+    for each in watched:
+        watch_one = _watch_errors if each.metric == ERROR_RATE else _watch
+        found[each.metric] = watch_one(each, experiment, standing, name, alpha)
+    return found
+
+
+def _watch_errors(guardrail: Guardrail, experiment: Experiment, standing: Standing, name: str, alpha: float) -> Watched:
+    variants, margin, harm = standing.variants, guardrail.margin, guardrail.harm
+    champion, own = variants.get(experiment.champion, _NONE), variants.get(name, _NONE)
+    return watch_errors(
+        (champion.errors, champion.predictions), (own.errors, own.predictions), margin,
+        margin if harm is None else harm, experiment.rule.max_error_fraction_increase, alpha,
+    )  # fmt: skip
 
 
 def _watch(guardrail: Guardrail, experiment: Experiment, standing: Standing, name: str, alpha: float) -> Watched:
     metric, margin = guardrail.metric, guardrail.margin
     harm = margin if guardrail.harm is None else guardrail.harm
-    champion, own = standing.variants.get(experiment.champion, _NONE), standing.variants.get(name, _NONE)
-    if metric == ERROR_RATE:
-        negligible = experiment.rule.max_error_fraction_increase
-        counts = (champion.errors, champion.predictions), (own.errors, own.predictions)
-        return watch_errors(*counts, margin, harm, negligible, alpha)
     if metric == slow_responses.NAME:
         return _watch_slow(guardrail, experiment, standing, name, alpha)
     if metric == SUCCESS:

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from evenhand.events import Moments, VariantEvidence
+from evenhand.events import Moments, Phase, VariantEvidence
 from evenhand.experiments.comparison import designs, look
 from evenhand.experiments.decision import decide
 from evenhand.experiments.evidence import Exposure, Pair, fold
@@ -69,8 +69,11 @@ def trial() -> Experiment:
 
 
 def standing(n: int = 5000) -> Standing:
-    """Half way: nothing is decided yet."""
+    """Half way: nothing is decided yet. One set of weights, and few outcomes that never came."""
     losses = {"squared_error": Moments(n, 1.0, 0.25 * n)}
+    served = {"old": n // 2 + 10, "new": n // 2 - 10}
+    came = {"old": n // 2 + 8, "new": n // 2 - 14}
+    phase = Phase(weights={"old": 1, "new": 1}, served=served, matured=came, due=served, returned=came, requests=n)
     return Standing(
         variants={
             "old": VariantEvidence(served=n, predictions=2 * n, errors=3, matured=2 * n, losses=losses),
@@ -79,7 +82,7 @@ def standing(n: int = 5000) -> Standing:
                 paired={"squared_error": Moments(n, -0.001, 4.0 * n)},
             ),
         },
-        began_ms=1, reached_ms=2,
+        phases={"c": phase}, began_ms=1, reached_ms=2,
     )  # fmt: skip
 
 
