@@ -9,12 +9,12 @@ import numpy as np
 from evenhand.errors import EvenhandError
 from evenhand.topics import SCORED
 from evenhand.training.versioning import Change, Derived, Release, changelog, derive
-from models.base import Model, model_kind
+from models.base import FloatArray, Model, model_kind
 from models.candles import Candles
 from models.card import Card, Description, Source, code_digest, libraries, sha256
 from models.config import Endpoint, FirstVersion
 from models.store import ModelStore
-from models.training import make_table
+from models.training import Table, make_table
 
 TOLERANCE = 1e-3  # of a forecast, in standard deviations of its error: what another machine's arithmetic may change
 Verdict = Literal["identical", "within tolerance", "differs"]
@@ -69,14 +69,27 @@ def changelog_of(store: ModelStore, name: str, version: str) -> str:
 
 def reproduce(store: ModelStore, name: str, version: str, candles: Candles, declared: Endpoint | None) -> Reproduced:
     """Learn a version again from the candles that it was learned from. Raises if those are not they."""
-    card, held = store.describe(name, version), store.load(name, version)
-    require_fitted(card)
-    seen = _seen(card, candles)
-    table = make_table(seen, endpoint_of(card, declared))
-    again = model_kind(card.kind)(card.signature, msgspec.to_builtins(held.parameters))
+    card = store.describe(name, version)
+    if goes_on(card):
+        raise EvenhandError(
+            f"{name} {version} goes on from {card.description.origin.follows} by outcomes, not by candles"
+        )
+    return reproduce_on(store, name, version, make_table(_seen(card, candles), endpoint_of(card, declared)))
+
+
+def reproduce_on(store: ModelStore, name: str, version: str, table: Table) -> Reproduced:
+    """Learn a version again from the table that it was learned from."""
+    card = store.describe(name, version)
+    again = model_kind(card.kind)(card.signature, store.load(name, version).plain_parameters())
     again.fit(table.rows, table.targets, card.description.seed)
+    return reproduced(store, name, version, again, table.rows)
+
+
+def reproduced(store: ModelStore, name: str, version: str, again: Model, rows: FloatArray) -> Reproduced:
+    """Compare what was learned again with the version, by its files and by its forecasts of the last rows."""
+    card, held = store.describe(name, version), store.load(name, version)
     files = {file: card.files.get(file) == sha256(content) for file, content in again.save().items()}
-    rows, steps = np.ascontiguousarray(table.rows[-2000:]), card.signature.max_horizon
+    rows, steps = np.ascontiguousarray(rows[-2000:]), card.signature.max_horizon
     distance = np.abs(again.forecast(rows, steps) - held.forecast(rows, steps)) / np.array(card.residual_sd)
     largest = float(distance.max(initial=0.0))
     verdict: Verdict = "identical" if all(files.values()) else "within tolerance" if largest <= TOLERANCE else "differs"
@@ -91,14 +104,14 @@ def reproduce(store: ModelStore, name: str, version: str, candles: Candles, decl
     )  # fmt: skip
 
 
-def require_fitted(card: Card) -> None:
-    """Raise for a version that was not fitted to candles, but went on from another by what had matured."""
-    origin = card.description.origin
-    if any(source.topic == SCORED for source in origin.sources):
-        raise EvenhandError(
-            f"{card.model} {card.version} goes on from {origin.follows} by outcomes of {SCORED}: reproduce "
-            f"{card.model}@{origin.follows}, and `evenhand models update` goes on from that"
-        )
+def goes_on(card: Card) -> bool:
+    """Whether a version went on from another by what had matured."""
+    return any(source.topic == SCORED for source in card.description.origin.sources)
+
+
+def of_table(card: Card) -> bool:
+    """Whether a version was learned from a table of features, whose declarations nobody knows."""
+    return bool(card.description.origin.example) and not card.description.origin.features
 
 
 def _seen(card: Card, candles: Candles) -> Candles:

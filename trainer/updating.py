@@ -13,9 +13,11 @@ from evenhand.codec import decoder
 from evenhand.errors import EvenhandError
 from evenhand.events import ControlChanged, PredictionRequested, PredictionScored, Ticked
 from evenhand.topics import REQUESTS, SCORED
-from evenhand.training.matured import Asked, matured
+from evenhand.training.matured import Asked, Matured, matured
 from evenhand.training.versioning import parse
+from models.base import Model
 from models.card import Card, Description, Lineage, Source
+from models.lineage import Reproduced, reproduced
 from models.store import ModelStore
 
 _SCORED = decoder(PredictionScored, Ticked, ControlChanged)
@@ -102,18 +104,8 @@ async def update(reader: Reader, store: ModelStore, name: str, version: str, lea
 
     Raises NothingToLearn if fewer than `least` outcomes have matured.
     """
-    model, card = store.load(name, version), store.describe(name, version)
-    seen = {one.partition: (one.first, one.last) for one in card.description.origin.sources if one.topic == SCORED}
-    scored, sources = await _scored(reader, name, seen)
-    requests = await _requests(reader, name)
-    signature = model.signature
-    asked = Asked(signature.features, signature.max_horizon, signature.horizon_s * 1000, signature.aligned)
-    table = matured(requests, scored, asked)
-    if table.outcomes < least:
-        raise NothingToLearn(
-            f"{table.outcomes or 'no'} outcomes have matured for {name} since {version}: wait for {least} of them"
-        )
-    newer = model.updated(table.rows, table.targets)
+    card, signature = store.describe(name, version), store.load(name, version).signature
+    newer, table, sources = await _learn(reader, store, name, version, least)
     next_version = _next(store, name, version)
     example = np.array([card.description.origin.example or table.rows[-1].tolist()])
     answer = tuple(newer.forecast(example, signature.max_horizon)[0].tolist())
@@ -127,15 +119,57 @@ async def update(reader: Reader, store: ModelStore, name: str, version: str, lea
     return Updated(name, version, next_version, len(table.rows), table.outcomes, sources)
 
 
+async def reproduce(reader: Reader, store: ModelStore, name: str, version: str) -> Reproduced:
+    """Go on once more from the version before, by the records that this one names, and compare."""
+    origin = store.describe(name, version).description.origin
+    upto = {one.partition: one for one in origin.sources if one.topic == SCORED}
+    newer, table, _ = await _learn(reader, store, name, origin.follows, 1, upto)
+    return reproduced(store, name, version, newer, table.rows)
+
+
+class _Learned(NamedTuple):
+    model: Model
+    table: Matured
+    sources: tuple[Source, ...]
+
+
+async def _learn(
+    reader: Reader, store: ModelStore, name: str, version: str, least: int, upto: Mapping[int, Source] | None = None
+) -> _Learned:
+    model, card = store.load(name, version), store.describe(name, version)
+    seen = {one.partition: (one.first, one.last) for one in card.description.origin.sources if one.topic == SCORED}
+    scored, sources = await _scored(reader, name, seen, upto)
+    signature = model.signature
+    asked = Asked(signature.features, signature.max_horizon, signature.horizon_s * 1000, signature.aligned)
+    table = matured(await _requests(reader, name), scored, asked)
+    if table.outcomes < least:
+        raise NothingToLearn(
+            f"{table.outcomes or 'no'} outcomes have matured for {name} since {version}: wait for {least} of them"
+        )
+    return _Learned(model.updated(table.rows, table.targets), table, sources)
+
+
 class _Read(NamedTuple):
     events: list[PredictionScored]
     sources: tuple[Source, ...]
 
 
-async def _scored(reader: Reader, name: str, seen: Mapping[int, tuple[int, int]]) -> _Read:
+async def _scored(
+    reader: Reader, name: str, seen: Mapping[int, tuple[int, int]], upto: Mapping[int, Source] | None
+) -> _Read:
     places = await reader.places(SCORED)
     begins, ends = await reader.beginnings(places), await reader.ends(places)
     start = {place: max(begins[place], seen.get(place.partition, (0, -1))[1] + 1) for place in places}
+    if upto is not None:  # exactly these, or not at all
+        of = {place: (place.partition, upto[place.partition]) for place in places if place.partition in upto}
+        start = {place: seen[number][1] + 1 if number in seen else one.first for place, (number, one) in of.items()}
+        ends = {place: one.last + 1 for place, (_, one) in of.items()}
+        for place in start:
+            if begins[place] > start[place]:
+                raise EvenhandError(
+                    f"{place.topic}[{place.partition}] begins at {begins[place]} by now: what {name} learned from was "
+                    f"at {start[place]}"
+                )
     events: dict[str, PredictionScored] = {}
     spread = dict(seen)
     async for record in reader.read(start, ends):

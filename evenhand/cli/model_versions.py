@@ -13,6 +13,7 @@ from evenhand.cli.output import Json, note, result, table, when
 if TYPE_CHECKING:
     from models.candles import Candles
     from models.card import Card
+    from models.lineage import Reproduced
     from models.store import ModelStore
 
 Version = Annotated[str, typer.Argument(help="MODEL@VERSION, such as btc-usd-1h@1.0.0 or btc-usd-1h@champion")]
@@ -97,15 +98,11 @@ def reproduce(
     key: Annotated[str | None, typer.Option(help="Series of the topic that it was learned from")] = None,
     json: Json = False,
 ) -> None:
-    """Learn a version again from the same candles, and compare: LightGBM to the byte, nets within a tolerance."""
+    """Learn a version again from the same data, and compare: LightGBM to the byte, nets within a tolerance."""
     from evenhand.cli.exits import FAILED
-    from models.lineage import reproduce as learn_again
 
     name, number = _named(version)
-    store = _store()
-    candles = _learned_from(store.describe(name, number), data, key)
-    note(f"learning {name} {number} again from {len(candles)} candles")
-    found = learn_again(store, name, number, candles, _declared(name))
+    found = _learned_again(name, number, data, key)
     rows: list[list[object]] = [
         ["verdict", found.verdict], ["largest difference of a forecast", f"{found.largest_difference:.3g} sd"],
         ["tolerance", f"{found.tolerance:g} sd"], ["same code", found.same_code],
@@ -117,12 +114,53 @@ def reproduce(
         raise typer.Exit(FAILED)
 
 
+def _learned_again(name: str, number: str, data: Path | None, key: str | None) -> "Reproduced":
+    from models.lineage import goes_on, of_table
+    from models.lineage import reproduce as from_candles
+
+    store = _store()
+    card = store.describe(name, number)
+    if goes_on(card):
+        return _gone_on_again(store, name, number)
+    if of_table(card):
+        return _from_table(store, card, _data(data, name))
+    candles = _learned_from(card, data, key)
+    note(f"learning {name} {number} again from {len(candles)} candles")
+    return from_candles(store, name, number, candles, _declared(name))
+
+
+def _gone_on_again(store: "ModelStore", name: str, number: str) -> "Reproduced":
+    import asyncio
+
+    from evenhand.cli.loop import open_log
+    from trainer.updating import reproduce as again
+
+    async def read() -> "Reproduced":
+        async with open_log() as (_, reader):
+            return await again(reader, store, name, number)
+
+    return asyncio.run(read())
+
+
+def _from_table(store: "ModelStore", card: "Card", path: Path) -> "Reproduced":
+    from evenhand.errors import EvenhandError
+    from models.lineage import reproduce_on
+    from trainer.feature_table import read_feature_table
+
+    signature, digest = card.signature, card.description.data_digest
+    table, _, found = read_feature_table(path, signature.features, signature.target, signature.max_horizon)
+    if found != digest:
+        raise EvenhandError(
+            f"{card.model} {card.version} was trained on another table (digest {digest[:12]}, this has {found[:12]}): "
+            f"give the file that was called {card.description.data}"
+        )
+    return reproduce_on(store, card.model, card.version, table)
+
+
 def _learned_from(card: "Card", data: Path | None, key: str | None) -> "Candles":
     """The candles of a file, or those of the records that a version was learned from."""
     from models.candle_files import read_candles
-    from models.lineage import require_fitted
 
-    require_fitted(card)
     sources = card.description.origin.sources
     if data is not None or not sources:
         return read_candles(_data(data, card.model))

@@ -1,4 +1,4 @@
-"""What calendar features share: time as a point on a circle, so that the end of a turn and its beginning are neighbours."""
+"""What calendar features share: time as a point on a circle, where the end of a turn is next to its beginning."""
 
 import math
 from typing import ClassVar, Literal

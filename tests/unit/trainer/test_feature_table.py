@@ -48,6 +48,11 @@ def test_the_command_takes_a_table_of_features(path: Path, capsys: pytest.Captur
     assert run(["models", "show", "features", "--json"]) == exits.OK
     shown = json.loads(capsys.readouterr().out)
     assert (shown["features"], shown["target"], shown["horizon_s"]) == (["a", "b"], "y", 60)
+    assert run(["models", "reproduce", "features@1.1.0", "--data", str(path), "--json"]) == exits.OK
+    assert json.loads(capsys.readouterr().out)["verdict"] == "identical"
+    pl.read_parquet(path).with_columns(b=pl.col("b") + 1).write_parquet(path)
+    assert run(["models", "reproduce", "features@1.1.0", "--data", str(path), "--json"]) == exits.FAILED
+    assert "another table" in capsys.readouterr().err
 
 
 def test_steps_are_those_of_the_rows_that_follow(path: Path, frame: pl.DataFrame) -> None:

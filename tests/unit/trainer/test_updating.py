@@ -17,7 +17,7 @@ from models.card import Description, Source
 from models.ensemble import Ensemble
 from models.signature import Signature
 from models.store import ModelStore
-from trainer.updating import Learner, newest, update
+from trainer.updating import Learner, newest, reproduce, update
 
 HOUR = 3_600_000
 START = 1_500_000_000_000 // HOUR * HOUR
@@ -38,13 +38,13 @@ class Log:
         self.records: dict[TopicPartition, list[bytes]] = {
             TopicPartition(topic, number): [] for topic in (REQUESTS, SCORED) for number in (0, 1)
         }
-        self.backwards = backwards
+        self.backwards, self.begins = backwards, 0
 
     async def places(self, *topics: str) -> list[TopicPartition]:
         return [place for place in self.records if place.topic in topics]
 
     async def beginnings(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        return dict.fromkeys(places, 0)
+        return dict.fromkeys(places, self.begins)
 
     async def ends(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return {place: len(self.records[place]) for place in places}
@@ -53,7 +53,7 @@ class Log:
         self, start: Mapping[TopicPartition, int], end: Mapping[TopicPartition, int] | None = None
     ) -> AsyncIterator[Record]:
         for place in sorted(start, reverse=self.backwards):
-            for offset in range(start[place], len(self.records[place])):
+            for offset in range(start[place], len(self.records[place]) if end is None else end[place]):
                 yield Record(place.partition, offset, self.records[place][offset])
 
 
@@ -171,3 +171,20 @@ async def test_what_is_normal_is_still_known(store: ModelStore) -> None:
     normal = store.reference("m", made.version)
     assert normal is not None
     np.testing.assert_array_equal(np.column_stack([normal["a"], normal["b"]]), rows)
+
+
+async def test_what_went_on_goes_on_again_to_the_byte_from_what_the_log_has_kept(store: ModelStore) -> None:
+    log = Log()
+    tell(log, range(40), slope=1.0)
+    await update(log, store, "m", "1.0.0")
+    tell(log, range(40, 80), slope=-1.0)
+    await update(log, store, "m", "1.0.1")
+    tell(log, range(80, 120), slope=1.0)  # later ones are none of theirs
+    for version in ("1.0.1", "1.0.2"):
+        assert (await reproduce(log, store, "m", version)).verdict == "identical"
+    log.records[TopicPartition(SCORED, 1)][100:140] = [encode(Ticked(id="t", time=START, key="clock"))] * 40
+    assert (await reproduce(log, store, "m", "1.0.1")).verdict == "differs"
+    assert (await reproduce(log, store, "m", "1.0.2")).verdict == "identical"  # from 1.0.1 as it is
+    log.begins = 1
+    with pytest.raises(EvenhandError, match="begins at 1 by now"):
+        await reproduce(log, store, "m", "1.0.1")
