@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.benchmarks.drift.annotated import annotated
 from tests.benchmarks.drift.contest import univariate
+from tests.benchmarks.drift.injected import injected
 from tests.benchmarks.drift.jointly import month, vectors
 
 size = 0.1 if "--quick" in sys.argv[1:] else 1.0
@@ -20,6 +21,7 @@ rows = [
     *month(say, planted=False),
     *month(say, planted=True),
     *annotated(say),
+    *injected(size, say),
     *univariate(size, say),
 ]
 target = Path("var/bench/drift.json")

@@ -9,11 +9,13 @@ import numpy as np
 
 from evenhand.drift import Detector, detector
 from evenhand.drift.thinning import thin_every
+from tests.benchmarks.drift.protocol import CvmOnline, FetOnline
 from tests.benchmarks.drift.streams import CHANGES, ERRORS, NULL, Law
 
 BATCH, BEFORE, HORIZON = 256, 2000, 5000
 REFERENCE, LONG_REFERENCE = 5_000, 20_000  # long where autocorrelation takes most of it away
 Row = dict[str, Any]
+PROTOCOL: dict[str, Callable[[], Any]] = {"cvm_online": CvmOnline, "fet_online": FetOnline}
 Contestant = tuple[str, str, dict[str, Any], float]  # label, kind, parameters, share of the streams that it is given
 
 NUMBERS: list[Contestant] = [
@@ -21,14 +23,18 @@ NUMBERS: list[Contestant] = [
     ("page_hinkley .1/100", "page_hinkley", {"delta": 0.1, "threshold": 100.0}, 1), ("kswin", "kswin", {}, 0.05),
     ("kswin 1e-4", "kswin", {"alpha": 1e-4}, 0.05), ("psi", "psi", {}, 1), ("wasserstein", "wasserstein", {}, 1),
     ("kolmogorov_smirnov", "kolmogorov_smirnov", {}, 1), ("jensen_shannon", "jensen_shannon", {}, 1),
+    ("alibi protocol, cvm", "cvm_online", {}, 1),
 ]  # fmt: skip
 BINARY: list[Contestant] = [
     ("error_increase", "error_increase", {}, 1), ("adwin", "adwin", {}, 1), ("hddm_a", "hddm_a", {}, 0.5),
     ("hddm_w", "hddm_w", {}, 0.5), ("ddm", "ddm", {}, 1), ("eddm", "eddm", {}, 1),
+    ("alibi protocol, fet", "fet_online", {}, 1),
 ]  # fmt: skip
 
 
-def made(kind: str, parameters: dict[str, Any], sample: Any) -> Detector[Any]:
+def made(kind: str, parameters: dict[str, Any], sample: Any) -> Any:
+    if kind in PROTOCOL:
+        return PROTOCOL[kind]()
     plain = detector(kind, parameters)
     if "every" in plain.__struct_fields__ and plain.takes == "numbers":
         return detector(kind, {**parameters, "every": thin_every(sample)})
