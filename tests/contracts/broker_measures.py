@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic, RecordsToDelete
 from aiokafka.client import AIOKafkaClient
@@ -16,6 +18,16 @@ from aiokafka.structs import ConsumerRecord
 from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.topics import admin, read_configurations
 
+KINDS = [
+    "embedded",
+    pytest.param(
+        "kafka",
+        marks=[
+            pytest.mark.kafka,
+            pytest.mark.skipif("KAFKA_HOME" not in os.environ, reason="KAFKA_HOME is not set"),
+        ],
+    ),
+]
 DEADLINE_S = 20.0
 OLD_MS = 1_000_000_000_000
 
