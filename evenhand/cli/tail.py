@@ -49,12 +49,12 @@ async def _tail(
     topic: str, from_: str, most: int, follow: bool, ticks: bool, envelope: bool, json: bool, timeout_s: float | None
 ) -> None:
     from evenhand.client.subscribe import receive
-    from evenhand.events import ControlChanged, Ticked
+    from evenhand.events import ControlChanged, DriftJudged, Ticked
 
     shown = 0
     async with asyncio.timeout(timeout_s), contextlib.aclosing(receive(topic, from_=from_, follow=follow)) as records:
         async for received in records:
-            if isinstance(received.event, (Ticked, ControlChanged)) and not ticks:
+            if isinstance(received.event, (Ticked, ControlChanged, DriftJudged)) and not ticks:
                 continue
             if received.event is None and not envelope:
                 note(f"{received.topic}[{received.partition}]@{received.offset} is no event: {received.reason}")
