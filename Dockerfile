@@ -16,7 +16,7 @@ ENV PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 EVENHAND_HOME=/
 # The requirements change less often than the code.
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY evenhand/__init__.py evenhand/__init__.py
-RUN pip install --no-cache-dir --disable-pip-version-check -e '.[tracking,tuning]' -c constraints.txt
+RUN pip install --no-cache-dir --disable-pip-version-check -e '.[onnx,tracking,tuning]' -c constraints.txt
 
 COPY . .
 RUN mkdir -p /app/var && chown evenhand /app/var

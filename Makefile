@@ -29,7 +29,7 @@ $(VENV)/.base: $(REQUIREMENTS) | $(BIN)/python
 
 $(VENV)/.everything: $(REQUIREMENTS) | $(BIN)/python
 	@echo "installing evenhand, its nets, tracking and tests into $(VENV), a minute or two" >&2
-	$(PIP_INSTALL) -e '.[apprise,dev,nets,tracking,tuning]'
+	$(PIP_INSTALL) -e '.[apprise,dev,nets,onnx,tracking,tuning]'
 	@touch $(VENV)/.base $@
 
 install: $(VENV)/.base ## make .venv with all that evenhand needs to run

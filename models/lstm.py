@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from models.base import FloatArray
 from models.nets import Arrays, Net, uniform
+from models.onnx_net import Graph
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +37,17 @@ class Lstm(Net):
             cell = forget.sigmoid() * cell + entry.sigmoid() * new.tanh()
             hidden = out.sigmoid() * cell.tanh()
         return hidden
+
+    def draw(self, weights: Arrays, graph: Graph, sequences: str) -> str:
+        def ordered(gates: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            entry, forget, new, out = np.split(gates, 4)
+            return np.concatenate([entry, out, forget, new])  # as ONNX has them
+
+        bias = np.concatenate([ordered(weights["b"]), np.zeros_like(weights["b"])])
+        constants = [graph.constant(each[None]) for each in (ordered(weights["w"]), ordered(weights["u"]), bias)]
+        moments = graph.node("Transpose", sequences, perm=[1, 0, 2])
+        last = graph.node("LSTM", moments, *constants, outputs=2, hidden_size=self.parameters.width)
+        return graph.node("Squeeze", last, graph.constant([0]))
 
     def hidden(self, weights: Mapping[str, FloatArray], sequence: FloatArray) -> FloatArray:
         width = self.parameters.width

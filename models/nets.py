@@ -1,7 +1,8 @@
 """What neural nets share: rows as sequences, training by torch with early stopping, and answers by numpy.
 
 Torch is needed to learn, not to answer: a net this small answers a row faster in numpy, and row by row, because a
-matrix product rounds a row in another way when the batch has another size. Weights are saved as safetensors.
+matrix product rounds a row in another way when the batch has another size. Weights are saved as safetensors. Who asks
+for `onnx` is answered by ONNX Runtime, if that passes a check, and saves the graph beside them.
 """
 
 from abc import abstractmethod
@@ -15,6 +16,7 @@ from msgspec import Meta
 
 from evenhand.errors import EvenhandError
 from models.base import FloatArray, Model
+from models.onnx_net import CHECKED, Answering, Graph, agrees, answering, drawn
 
 if TYPE_CHECKING:
     import torch
@@ -22,13 +24,14 @@ if TYPE_CHECKING:
 Arrays = dict[str, npt.NDArray[np.float32]]
 SCALING = ("row_mean", "row_scale", "target_mean", "target_scale")
 TAIL_FRACTION = 0.15
+ONNX = "net.onnx"
 
 
 class NetParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The first `length` features are a sequence, the newest first, such as lags; the rest stands beside each of them.
 
     A `length` of 0 takes all features as the sequence. Learning ends when the purged tail of the training has not got
-    better for `patience` epochs.
+    better for `patience` epochs. `onnx`: ONNX Runtime answers, if it says what numpy says.
     """
 
     length: Annotated[int, Meta(ge=0, le=1000)] = 0
@@ -38,12 +41,14 @@ class NetParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch_rows: Annotated[int, Meta(ge=8)] = 256
     epochs: Annotated[int, Meta(ge=1, le=1000)] = 40
     patience: Annotated[int, Meta(ge=1)] = 6
+    onnx: bool = False
 
 
 class Net(Model):
     """A net over the sequence in a row; kinds say how it starts and how it answers, in torch and in numpy."""
 
     Parameters: ClassVar[type[msgspec.Struct]] = NetParameters
+    _onnx: tuple[bytes, Answering] | None = None
 
     @abstractmethod
     def initial(self, random: np.random.Generator, length: int, channels: int) -> Arrays:
@@ -56,6 +61,10 @@ class Net(Model):
     @abstractmethod
     def hidden(self, weights: Mapping[str, FloatArray], sequence: FloatArray) -> FloatArray:
         """Answer one sequence (length, channels) with the same values (width,)."""
+
+    @abstractmethod
+    def draw(self, weights: Arrays, graph: Graph, sequences: str) -> str:
+        """Draw the same for sequences (n, length, channels); the name of what is hidden (n, width)."""
 
     @property
     def _length(self) -> int:
@@ -87,6 +96,8 @@ class Net(Model):
         }
         learned = self._descend(start, z, y, known, random)
         self._take({**learned, **{name: value.astype(np.float32) for name, value in fixed.items()}})
+        if self.parameters.onnx:
+            self._draw(z[-CHECKED:])
 
     def _descend(
         self,
@@ -146,29 +157,54 @@ class Net(Model):
         finally:
             torch.set_num_threads(before)
 
+    def _draw(self, sequences: npt.NDArray[np.float32]) -> None:
+        """Answer by ONNX Runtime from now on, if it answers these sequences as numpy does."""
+        w = self._weights
+        drawn_net = drawn(lambda graph, x: self.draw(w, graph, x), w, *sequences.shape[1:])
+        answer = answering(drawn_net)
+        said = [self._answer(sequence) for sequence in sequences.astype(np.float64)]
+        if agrees(answer, sequences, np.array(said)):
+            self._onnx = (drawn_net, answer)
+
+    @property
+    def by_onnx(self) -> bool:
+        """Whether ONNX Runtime answers."""
+        return self._onnx is not None
+
     def _take(self, weights: Arrays) -> None:
         self._weights = weights
+        self._onnx = None
         self._plain = {name: value.astype(np.float64) for name, value in weights.items()}
 
     def forecast(self, rows: FloatArray, horizon: int) -> FloatArray:
         w = self._plain
+        if self._onnx is not None and len(rows):
+            sequences = self._sequences((rows - w["row_mean"]) / w["row_scale"]).astype(np.float32)
+            at_once: FloatArray = w["target_mean"] + w["target_scale"] * self._onnx[1](sequences)
+            return np.ascontiguousarray(at_once[:, :horizon])
         values = np.empty((len(rows), horizon))
         for place in range(len(rows)):
             row = (rows[place] - w["row_mean"]) / w["row_scale"]
-            hidden = self.hidden(w, self._sequences(row[None])[0])
-            answer = (w["out_weight"] * hidden).sum(axis=1) + w["out_bias"]
+            answer = self._answer(self._sequences(row[None])[0])
             values[place] = (w["target_mean"] + w["target_scale"] * answer)[:horizon]
         return values
+
+    def _answer(self, sequence: FloatArray) -> FloatArray:
+        w = self._plain
+        answer: FloatArray = (w["out_weight"] * self.hidden(w, sequence)).sum(axis=1) + w["out_bias"]
+        return answer
 
     def weights(self) -> dict[str, bytes]:
         from safetensors.numpy import save  # noqa: PLC0415
 
-        return {"net.safetensors": save(self._weights)}
+        return {"net.safetensors": save(self._weights), **({ONNX: self._onnx[0]} if self._onnx else {})}
 
     def restore(self, files: Mapping[str, bytes]) -> None:
         from safetensors.numpy import load  # noqa: PLC0415
 
         self._take(load(files["net.safetensors"]))
+        if ONNX in files:
+            self._onnx = (files[ONNX], answering(files[ONNX]))
 
 
 def uniform(random: np.random.Generator, *shape: int) -> npt.NDArray[np.float32]:

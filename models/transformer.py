@@ -11,6 +11,7 @@ import numpy as np
 
 from models.base import FloatArray
 from models.nets import Arrays, Net, uniform
+from models.onnx_net import Graph
 
 if TYPE_CHECKING:
     import torch
@@ -53,6 +54,30 @@ class Transformer(Net):
         inner = (_normal(newest) @ weights["first"].T + weights["first_bias"]).relu()
         return newest @ weights["lift"].T + inner @ weights["second"].T
 
+    def draw(self, weights: Arrays, graph: Graph, sequences: str) -> str:
+        def times(x: str, name: str) -> str:
+            return graph.node("MatMul", x, graph.constant(weights[name].T))
+
+        def cut(x: str, axis: int, first: int, end: int) -> str:
+            return graph.node("Slice", x, *(graph.constant([each]) for each in (first, end, axis)))
+
+        length, width = weights["place"].shape
+        size = width // HEADS
+        x = graph.node("Add", times(sequences, "embed"), graph.constant(weights["place"]))
+        attended, heads = times(_drawn_normal(graph, x), "attend"), []
+        for first in range(0, width, size):
+            q, k, v = (cut(attended, 2, start, start + size) for start in range(first, 3 * width, width))
+            newest_q = cut(q, 1, length - 1, length)
+            scores = graph.node("MatMul", newest_q, graph.node("Transpose", k, perm=[0, 2, 1]))
+            shares = graph.node("Softmax", graph.node("Div", scores, graph.constant(math.sqrt(size))), axis=-1)
+            heads.append(graph.node("MatMul", shares, v))
+        both = graph.node("Squeeze", graph.node("Concat", *heads, axis=2), graph.constant([1]))
+        last = graph.node("Squeeze", cut(x, 1, length - 1, length), graph.constant([1]))
+        newest = graph.node("Add", last, times(both, "merge"))
+        within = times(_drawn_normal(graph, newest), "first")
+        inner = graph.node("Relu", graph.node("Add", within, graph.constant(weights["first_bias"])))
+        return graph.node("Add", times(newest, "lift"), times(inner, "second"))
+
     def hidden(self, weights: Mapping[str, FloatArray], sequence: FloatArray) -> FloatArray:
         x = (sequence[:, None, :] * weights["embed"]).sum(axis=2) + weights["place"]
         size = x.shape[1] // HEADS
@@ -67,6 +92,12 @@ class Transformer(Net):
         inner = np.maximum(0.0, weights["first"] @ _plain_normal(newest) + weights["first_bias"])
         answer: FloatArray = weights["lift"] @ newest + weights["second"] @ inner
         return answer
+
+
+def _drawn_normal(graph: Graph, x: str) -> str:
+    centred = graph.node("Sub", x, graph.node("ReduceMean", x, graph.constant([-1])))
+    square = graph.node("ReduceMean", graph.node("Mul", centred, centred), graph.constant([-1]))
+    return graph.node("Div", centred, graph.node("Sqrt", graph.node("Add", square, graph.constant(_EPSILON))))
 
 
 def _normal(x: "torch.Tensor") -> "torch.Tensor":

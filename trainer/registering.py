@@ -14,6 +14,7 @@ from evenhand.training.versioning import Measured, Release, derive
 from models.base import Model, model_kind
 from models.card import Lineage, code_digest
 from models.lineage import release, released
+from models.nets import Net
 from models.store import ModelStore
 from models.training import origin
 from trainer.preparation import Prepared
@@ -60,6 +61,8 @@ def register(
         model = model_kind(walker.kind)(signature, parameters).fit(
             table.rows, table.targets, seed, partial(progress.learning, asked)
         )
+        if isinstance(model, Net) and model.parameters.onnx and not model.by_onnx:
+            progress.tell(f"{asked}: ONNX Runtime would answer otherwise than numpy, which therefore answers")
         about = learned.describe(
             f"{walker.kind}, trained on {source}", source, seed, Lineage(metrics=dict(metrics.get(asked, {})))
         )

@@ -35,7 +35,7 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     The history is a file, `data`, or a `topic` of candles: the records with that `key`, in ranges of `offsets` such as
     0:100-200. With `features` and a `target`, the file is a table that has these columns. `model`: what is registered,
     by default the name of the file or topic. `repair`: bad rows are repaired. `tune`: how many sets of parameters are
-    tried in each fold. `workers`: processes, by default one a core.
+    tried in each fold. `workers`: processes, by default one a core. `onnx`: nets answer by ONNX Runtime.
     """
 
     models: tuple[str, ...]
@@ -52,6 +52,7 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     seed: int = 0
     tune: Annotated[int, Meta(ge=1, le=1000)] = 1
     workers: Annotated[int, Meta(ge=1, le=256)] | None = None
+    onnx: bool = False
 
     def __post_init__(self) -> None:
         if (self.data is None) == (self.topic is None):
@@ -86,7 +87,7 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         length = 1
         while length < len(features) and features[length] == f"{features[0]}_lag_{length}":
             length += 1
-        return {"length": length} if length > 1 else {}
+        return {**({"length": length} if length > 1 else {}), **({"onnx": True} if self.onnx else {})}
 
     def endpoint(self, candles: Candles, declared: ModelsConfig | None) -> Endpoint:
         """Return the declaration named like the file, or the usual features, for so many steps."""

@@ -34,6 +34,9 @@ def train(  # noqa: PLR0913, PLR0917  a flag each
     folds: Annotated[int, typer.Option(help="Test blocks over the last half of the history", min=1, max=100)] = 4,
     seed: Annotated[int, typer.Option(help="The same seed and data give the same numbers")] = 0,
     tune: Annotated[int, typer.Option(help="Sets of parameters to try inside each fold", min=1, max=1000)] = 1,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Nets answer by ONNX Runtime, if it says what numpy says")
+    ] = False,
     workers: Annotated[int | None, typer.Option(help="Processes; by default one a core", min=1, max=256)] = None,
     register_versions: Annotated[bool, typer.Option("--register/--no-register", help="Save a version of each")] = True,
     track: Annotated[bool, typer.Option("--tracking/--no-tracking", help="Show the run in MLflow")] = True,
@@ -53,7 +56,7 @@ def train(  # noqa: PLR0913, PLR0917  a flag each
     names = _words(models)
     settings = TrainingSettings(
         data=data, topic=topic, offsets=offsets, key=key, model=model, repair=repair, models=names, horizon=horizon,
-        features=_words(features or ""), target=target, folds=folds, seed=seed, tune=tune, workers=workers,
+        features=_words(features or ""), target=target, folds=folds, seed=seed, tune=tune, workers=workers, onnx=onnx,
     )  # fmt: skip
     store = model_store()
     with progress() as told:

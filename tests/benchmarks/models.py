@@ -15,15 +15,21 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from evenhand.errors import EvenhandError
 from models.base import Model, model_kind
 from models.candle_files import read_candles
 from models.card import Description
 from models.config import Endpoint, read_models_config
+from models.nets import Net
 from models.store import ModelStore
 from models.training import Table, make_table
 
 ROOT = Path(__file__).parents[2]
 ROUNDS, BATCH = 200, 500
+KINDS = (
+    "naive", "ridge", "online", "boosted_trees", "quantile_trees", "lstm", "lstm, onnx", "transformer",
+    "transformer, onnx", "ensemble",
+)  # fmt: skip
 GOALS = {  # seconds: one row, a batch, the first answer
     "boosted_trees": (50e-6, 3e-3, 2.0),
     "lstm": (200e-6, None, 2.0),
@@ -65,8 +71,11 @@ def least(model: Model, rows: np.typing.NDArray[np.float64], rounds: int) -> flo
 
 def measure(kind: str, endpoint: Endpoint, table: Table, folder: Path) -> Timing:
     """Fit it, save it, and ask it."""
-    parameters = {"length": 3} if kind in {"lstm", "transformer"} else {}
-    model = model_kind(kind)(endpoint.signature(), parameters).fit(table.rows, table.targets)
+    named, _, how = kind.partition(", ")
+    parameters = {"length": 3, "onnx": how == "onnx"} if named in {"lstm", "transformer"} else {}
+    model = model_kind(named)(endpoint.signature(), parameters).fit(table.rows, table.targets)
+    if isinstance(model, Net) and model.by_onnx != (how == "onnx"):
+        raise EvenhandError(f"{kind}: ONNX Runtime answers otherwise than numpy")
     store = ModelStore(folder / kind)
     store.save("m", "1.0.0", model, Description(summary=kind))
     firsts = []
@@ -88,7 +97,7 @@ def main() -> int:
     failed: list[str] = []
     print(f"| kind | one row, µs | {BATCH} rows, ms | first answer, s |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        for kind in ("naive", "ridge", "online", "boosted_trees", "quantile_trees", "lstm", "transformer", "ensemble"):
+        for kind in KINDS:
             took = measure(kind, endpoint, table, Path(folder))
             print(f"| {kind} | {took.one_row * 1e6:.0f} | {took.batch * 1e3:.2f} | {took.first:.2f} |")
             failed += took.failed()

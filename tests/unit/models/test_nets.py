@@ -1,17 +1,23 @@
 """Nets answer in numpy what they have learned in torch, and learn what others cannot see."""
 
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from evenhand.errors import EvenhandError, ModelUnavailable
 from models.base import FloatArray, Model
 from models.boosted_trees import BoostedTrees
+from models.card import Description
 from models.lstm import Lstm
 from models.naive import Naive
 from models.nets import Net
+from models.onnx_net import Floats, agrees
 from models.signature import Signature
+from models.store import ModelStore
 from models.transformer import Transformer
 
 LENGTH = 12
@@ -120,3 +126,61 @@ def test_on_a_gpu_it_learns_as_well_and_answers_without_one(kind: type[Net], mon
     on_gpu = error()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert on_gpu <= 1.05 * error()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_onnx_answers_what_numpy_answers_and_many_times_as_fast(kind: type[Net]) -> None:
+    rows, targets, fresh = *table(600, 1)[:2], table(501, 2)[0]
+    parameters = {"length": LENGTH, "epochs": 2}
+    plain = kind(SIGNATURE, parameters).fit(rows, targets, seed=3)
+    model = kind(SIGNATURE, {**parameters, "onnx": True}).fit(rows, targets, seed=3)
+    assert model.by_onnx
+    assert not plain.by_onnx
+    expected = plain.forecast(fresh, 2)
+    np.testing.assert_allclose(model.forecast(fresh, 2), expected, atol=1e-5 * model.residual_sd[0])
+    files = model.save()
+    assert files["net.safetensors"] == plain.save()["net.safetensors"]
+    again = kind.load(SIGNATURE, files)
+    whole = again.forecast(fresh, 2)
+    for size in (1, 2, 7, 100, 501):
+        parts = [again.forecast(fresh[at : at + size], 2) for at in range(0, 501, size)]
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+    assert again.forecast(fresh[:0], 2).shape == (0, 2)
+    took = [_least(each, fresh) for each in (model, plain)]
+    assert took[0] < took[1] / 5, took
+
+
+def _least(model: Net, rows: FloatArray) -> int:
+    times = []
+    for _ in range(3):
+        start = time.process_time_ns()
+        model.forecast(rows, 2)
+        times.append(time.process_time_ns() - start)
+    return min(times)
+
+
+def test_a_graph_that_answers_otherwise_is_not_taken() -> None:
+    sequences = np.random.default_rng(1).normal(size=(70, 3, 2)).astype(np.float32)
+
+    def sums(given: Floats, wrong_by: float = 0.0) -> Floats:
+        found: Floats = (given.sum(axis=(1, 2))[:, None] + wrong_by).astype(np.float32)
+        return found
+
+    expected = sums(sequences).astype(np.float64)
+    assert agrees(sums, sequences, expected)
+    assert not agrees(lambda given: sums(given, 2e-5), sequences, expected)
+    assert not agrees(lambda given: sums(given, 2e-6 * (len(given) == 1)), sequences, expected)
+
+
+def test_where_there_is_no_onnx_runtime_a_version_that_needs_it_is_not_available(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, targets, _ = table(400, 1)
+    model = Lstm(SIGNATURE, {"length": LENGTH, "epochs": 1, "onnx": True}).fit(rows, targets)
+    ModelStore(tmp_path).save("m", "1.0.0", model, Description(summary=""))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ModelUnavailable, match="onnxruntime"):
+        ModelStore(tmp_path).load("m", "1.0.0")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(EvenhandError, match=r"evenhand\[onnx\]"):
+        Lstm(SIGNATURE, {"length": LENGTH, "epochs": 1, "onnx": True}).fit(rows, targets)
