@@ -31,7 +31,7 @@ from evenhand.topics import DRIFT_SIGNALS, METRICS, REPORTS
 
 HOST = "_host"
 EVERY_S, AGAIN_S = 10.0, 5.0
-_LOOK_BACK = 200  # records of a partition: what was reported before this began
+_LOOK_BACK = 200  # reports of a partition: what was reported before this began
 _SEND_S = 10.0
 log = logging.getLogger(__name__)
 
@@ -68,10 +68,13 @@ async def _export(settings: KafkaSettings, folder: Path, gauges: Gauges, every_s
 
 
 async def _follow(reader: LogReader, settings: KafkaSettings, gauges: Gauges) -> None:
-    """Every report and signal, from the last few on."""
+    """Every report from the last few on, and every signal of drift: between two there are days of ticks."""
     places = await reader.places(REPORTS, DRIFT_SIGNALS)
     begins, ends = await reader.beginnings(places), await reader.ends(places)
-    start = {place: max(begins[place], ends[place] - _LOOK_BACK) for place in places}
+    start = {
+        place: begins[place] if settings.bare(place.topic) == DRIFT_SIGNALS else max(begins[place], end - _LOOK_BACK)
+        for place, end in ends.items()
+    }
     async with contextlib.aclosing(reader.read(start)) as records:
         async for record in records:
             if settings.bare(record.topic) == REPORTS:

@@ -46,7 +46,7 @@ class Gauges:
                                    "process", "metric")  # fmt: skip
         self._lag = self._gauge("evenhand_consumer_lag_records", "Records that wait for the agents", "topic")
         self._alarms = Counter(
-            "evenhand_drift_alarms", "Alarms of drift since this process began", ["model", "kind"],
+            "evenhand_drift_alarms", "Alarms of drift that the log holds", ["model", "kind"],
             registry=self.registry,
         )  # fmt: skip
         self._seen: dict[Hashable, int] = {}
