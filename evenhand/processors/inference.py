@@ -87,6 +87,7 @@ class Inference(Processor):
         self.predictors, self.clock, self.recorded = predictors, clock, recorded
         self.in_band = InBand((f"{REQUESTS}/{p}" for p in range(partitions)), self.name)
         self._decoder = decoder(RequestAssigned, Ticked, ControlChanged)
+        self._asked: dict[tuple[str, str], Predictor] = {}  # of this batch
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         self.in_band.load(rows)
@@ -125,9 +126,10 @@ class Inference(Processor):
             for arm in assigned.shadows:
                 asked[model, arm.version, horizon].append(number)
         answers: list[dict[str, Answered]] = [{} for _ in requests]
+        self._asked.clear()
         for (model, version, horizon), numbers in asked.items():
             try:
-                predictor = self._version(model, version)
+                predictor = self._asked[model, version] = self._version(model, version)
             except ModelUnavailable as error:
                 for number in numbers:
                     answers[number][version] = Answered(error=str(error))
@@ -147,17 +149,12 @@ class Inference(Processor):
 
     def _made(self, assigned: RequestAssigned, record: Record, now: float, answers: dict[str, Answered]) -> Row:
         request, answered = assigned.request, answers[assigned.version]
-        shadows = []
-        for arm in assigned.shadows:
-            one = answers[arm.version]
-            shadows.append(
-                ShadowPrediction(variant=arm.variant, version=arm.version, values=one.values, error=one.error)
-            )
+        shadows = [(arm.variant, arm.version, answers[arm.version]) for arm in assigned.shadows]
         clusters: tuple[str, ...] = ()
         times: tuple[int, ...] = ()
         prices = None
         if answered.error is None:
-            predictor = self._version(request.model, assigned.version)
+            predictor = self._asked[request.model, assigned.version]
             times = target_times(request.time, request.horizon, predictor)
             clusters = tuple([f"{request.key}@{time}" for time in times])
             prices = prices_of(request.features, predictor, answered.values)
@@ -177,7 +174,12 @@ class Inference(Processor):
             confidence=tuple(answered.confidence),
             prices=prices,
             intervals=None if answered.intervals is None else tuple(answered.intervals),
-            shadows=tuple(shadows),
+            shadows=tuple(
+                [
+                    ShadowPrediction(variant=variant, version=version, values=one.values, error=one.error)
+                    for variant, version, one in shadows
+                ]
+            ),
             error=answered.error,
             control=assigned.control,
             wait_s=assigned.wait_s,
