@@ -7,7 +7,7 @@ import msgspec
 
 from evenhand.codec import decode, decoder, digest, encode, stable_id
 from evenhand.envelope import cloud_headers
-from evenhand.errors import InvalidEvent
+from evenhand.errors import InvalidConfiguration, InvalidEvent
 from evenhand.events import CommandGiven, ControlChanged, DecisionMade, Served
 from evenhand.experiments.decision import TERMINAL
 from evenhand.experiments.phases import reweighted, without
@@ -156,7 +156,7 @@ class Control(Processor):
                 continue
             try:
                 self._take_command(decode(topic, record.value), record, output)
-            except InvalidEvent as error:
+            except (InvalidEvent, InvalidConfiguration) as error:
                 output.send(DEAD_LETTERS, self.partition, dead_letter(topic, self.partition, record, str(error)))
         return output
 

@@ -5,11 +5,12 @@ from collections import defaultdict
 import msgspec
 import pytest
 
-from evenhand.codec import encode
+from evenhand.codec import decoder, encode
 from evenhand.errors import InvalidEvent
 from evenhand.events import (
     CommandGiven,
     ControlChanged,
+    DeadLettered,
     DecisionMade,
     Event,
     EvidenceReported,
@@ -22,8 +23,8 @@ from evenhand.experiments.bandit import top_two
 from evenhand.experiments.experiment import Bandit, Experiment, Variant
 from evenhand.offline import Log, MemoryRecord, Runner, loop
 from evenhand.processors.base import Row
-from evenhand.processors.control import after_command, control
-from evenhand.topics import ASSIGNMENTS, COMMANDS, EVIDENCE, REQUESTS
+from evenhand.processors.control import Control, after_command, control
+from evenhand.topics import ASSIGNMENTS, COMMANDS, DEAD_LETTERS, EVIDENCE, REQUESTS
 from tests.unit.processors.play import PARTITIONS, START, Lines, decisions, judged, play, served, story, trial, write
 from tests.unit.processors.test_fair_trial import again
 
@@ -147,6 +148,24 @@ def test_commands_about_phases_are_taken_by_control_and_wrong_ones_are_refused()
             after_command(holding, wrong, {"trial"})
     ended = after_command(holding, command("drop_variant", 1, variant="new"), {"trial"})
     assert (ended.served.experiment, ended.ended) == (None, "trial"), "nobody is left on trial"
+
+
+def test_a_wrong_weight_is_a_dead_letter_and_the_right_one_after_it_holds() -> None:
+    first, taker = control(Served(champion="1.0.0", experiment=three(50, 30, 20)), "line", START, "up"), Control(0, 1)
+    taker.load([*Control(0, 1).rows(), *taker.controls.take(first).items()])
+    given = [
+        command("change_weights", 1, weights={"od": 1}), command("change_weights", 2, weights={"old": 0, "new": 0}),
+        command("change_weights", 3, weights={"old": 0, "new": 0, "third": 0}),
+        command("change_weights", 4, weights={"new": 60}),
+    ]  # fmt: skip
+    output = taker.apply(COMMANDS, [MemoryRecord(k, 0, b"line", encode(each), []) for k, each in enumerate(given)])
+    refused = [decoder(DeadLettered).decode(row.value or b"") for row in output.sends[DEAD_LETTERS, 0]]
+    assert [letter.offset for letter in refused] == [0, 2]
+    assert "no variants ['od']" in refused[0].reason
+    assert "leave nobody to serve" in refused[1].reason
+    holding = taker.controls.holding["line"].served.experiment
+    assert holding is not None
+    assert [each.weight for each in holding.variants] == [0, 60, 20]
 
 
 def test_a_bandit_gives_weights_that_the_log_holds_and_is_off_by_default() -> None:
