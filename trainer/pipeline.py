@@ -43,7 +43,13 @@ def train(
     progress.tell("auditing the models for leaks")
     learners = {name: tuned_learner(one.kind, found.signature, one.parameters, 1) for name, one in walkers.items()}
     require_clean(audit_learners(learners, examples.rows, examples.targets, settings.seed, AuditSettings()))
-    plan = Plan(examples, walk_plan(examples, settings.folds), found.signature, settings.seed, found.digest)
+    plan = Plan(
+        examples,
+        walk_plan(examples, settings.folds, settings.window_days, settings.embargo_hours),
+        found.signature,
+        settings.seed,
+        found.digest,
+    )
     walks = walk_all(plan, walkers, kept, progress, settings.workers)
     progress.tell("comparing")
     trials = len(walks) * settings.tune * settings.horizon
@@ -80,11 +86,16 @@ def train(
     )
 
 
-def walk_plan(examples: Examples, folds: int) -> WalkForward:
-    """Blocks of equal length over the last half of the time."""
+def walk_plan(
+    examples: Examples, folds: int, window_days: float | None = None, embargo_hours: float = 0.0
+) -> WalkForward:
+    """Blocks of equal length over the last half of the time; each looks back to the beginning, or so many days."""
     first, last = int(examples.made_at.min()), int(examples.made_at.max())
     start = (first + last) // 2
-    return WalkForward(start_ms=start, test_ms=(last - start) // folds + 1)
+    return WalkForward(
+        start_ms=start, test_ms=(last - start) // folds + 1, embargo_ms=round(embargo_hours * 3_600_000),
+        train_ms=None if window_days is None else round(window_days * 86_400_000),
+    )  # fmt: skip
 
 
 def _volatility(signature: Signature, rows: FloatArray) -> FloatArray | None:

@@ -36,6 +36,8 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     0:100-200. With `features` and a `target`, the file is a table that has these columns. `model`: what is registered,
     by default the name of the file or topic. `repair`: bad rows are repaired. `tune`: how many sets of parameters are
     tried in each fold. `workers`: processes, by default one a core. `onnx`: nets answer by ONNX Runtime.
+    `window_days`: how far back each fold looks, by default to the beginning; `embargo_hours`: how long before its test
+    block it stops, besides the purge.
     """
 
     models: tuple[str, ...]
@@ -53,6 +55,8 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     tune: Annotated[int, Meta(ge=1, le=1000)] = 1
     workers: Annotated[int, Meta(ge=1, le=256)] | None = None
     onnx: bool = False
+    window_days: Annotated[float, Meta(gt=0)] | None = None
+    embargo_hours: Annotated[float, Meta(ge=0)] = 0.0
 
     def __post_init__(self) -> None:
         if (self.data is None) == (self.topic is None):

@@ -32,6 +32,10 @@ def train(  # noqa: PLR0913, PLR0917  a flag each
     models: Annotated[str, typer.Option(help="Kinds, with commas between")] = "naive,ridge,lightgbm,ensemble",
     horizon: Annotated[int, typer.Option(help="Steps ahead", min=1, max=1000)] = 1,
     folds: Annotated[int, typer.Option(help="Test blocks over the last half of the history", min=1, max=100)] = 4,
+    window_days: Annotated[float | None, typer.Option(help="How far back a fold looks; by default, all")] = None,
+    embargo_hours: Annotated[
+        float, typer.Option(help="What a fold leaves out before its test, besides the purge")
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="The same seed and data give the same numbers")] = 0,
     tune: Annotated[int, typer.Option(help="Sets of parameters to try inside each fold", min=1, max=1000)] = 1,
     onnx: Annotated[
@@ -57,6 +61,7 @@ def train(  # noqa: PLR0913, PLR0917  a flag each
     settings = TrainingSettings(
         data=data, topic=topic, offsets=offsets, key=key, model=model, repair=repair, models=names, horizon=horizon,
         features=_words(features or ""), target=target, folds=folds, seed=seed, tune=tune, workers=workers, onnx=onnx,
+        window_days=window_days, embargo_hours=embargo_hours,
     )  # fmt: skip
     store = model_store()
     with progress() as told:

@@ -18,7 +18,8 @@ import trainer.walking
 from evenhand.cli import exits
 from evenhand.cli.run import run
 from evenhand.errors import InvalidConfiguration
-from evenhand.training.walk_forward import forecast_fold
+from evenhand.training.examples import Examples, FloatArray
+from evenhand.training.walk_forward import Fold, forecast_fold
 from models.store import ModelStore
 from trainer.pipeline import train
 from trainer.progress import Told
@@ -174,3 +175,18 @@ def test_tuning_is_done_inside_the_fold_and_every_trial_is_counted(data: Path, t
     assert tune("drift", signature, {}, (rows, targets), 3, 8) == {}  # nothing to tune
     with pytest.raises(InvalidConfiguration, match="too few to tune"):
         tune("ridge", signature, usual, (rows[:2], targets[:2] * np.nan), 3, 8)
+
+
+def test_folds_may_roll_and_leave_a_gap(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Fold] = []
+
+    def note(examples: Examples, fold: Fold, *given: object) -> FloatArray:
+        seen.append(fold)
+        assert examples.made_at[fold.train].min() >= fold.start - 10 * 86_400_000
+        assert examples.known_at[fold.train].max() <= fold.start - 5 * 3_600_000
+        return forecast_fold(examples, fold, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trainer.walking, "forecast_fold", note)
+    settings = TrainingSettings(data=data, models=("ridge",), folds=2, window_days=10, embargo_hours=5)
+    train(settings, None, None, tmp_path / "kept", QUIET)
+    assert [len(fold.train) for fold in seen] == [10 * 24 - 5 - 1] * 6  # the last label is not known yet
