@@ -161,6 +161,10 @@ class ModelStore:
         found = [path.parent.name for path in (self.root / name).glob(f"*/{CARD}")]
         return sorted((version for version in found if _VERSION.fullmatch(version)), key=version_key)
 
+    def saved_at(self, name: str, version: str) -> float:
+        """When a version was saved, in seconds."""
+        return (self.root / name / version / CARD).stat().st_mtime
+
     def models(self) -> list[str]:
         """Return the names of all models that have a version."""
         return sorted({path.parent.parent.name for path in self.root.glob(f"*/[!.]*/{CARD}")})

@@ -1,5 +1,6 @@
 """`evenhand models sync` tells MLflow which versions there are and which is champion; `page` shows what it knows."""
 
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from adapters.kafka.log_reader import LogReader
     from adapters.mlflow.tracking import Tracking
 
-EVERY_S = 5.0
+EVERY_S, SETTLED_S = 5.0, 30.0
 
 
 def register(group: typer.Typer) -> None:
@@ -33,7 +34,7 @@ def sync(
     with tracking() as tracked:
         if tracked is None:
             raise typer.Exit(UNREACHABLE)
-        registry = Registry(tracked)
+        registry = Registry(tracked, SETTLED_S if follow else 0.0)
         if follow:
             run_until_signal(follow_log("registry", EVERY_S, registry.look))
             return
@@ -67,8 +68,9 @@ def page(port: Annotated[int, typer.Option(help="Of loopback")] = 5000) -> None:
 class Registry:
     """MLflow's registry, and what it was told of versions and aliases."""
 
-    def __init__(self, tracked: "Tracking") -> None:
-        self._tracked = tracked
+    def __init__(self, tracked: "Tracking", settled_s: float = 0.0) -> None:
+        """Leave versions alone that are younger: whoever trains them tells MLflow more, and a moment later."""
+        self._tracked, self._settled_s = tracked, settled_s
         self._versions: set[tuple[str, str]] = set()
         self.aliases: dict[str, dict[str, str]] = {}
 
@@ -102,6 +104,8 @@ class Registry:
         store, new = model_store(), []
         every = {(name, version) for name in store.models() for version in store.versions(name)}
         for name, version in sorted(every - self._versions):
+            if time.time() - store.saved_at(name, version) < self._settled_s:
+                continue
             if self._tracked.registry.number(name, version) is None:
                 run = stable_id("version", name, version, store.describe(name, version).digest)
                 with self._tracked.start_run(f"{name} {version}", run=run, tags={"model": name}) as begun:

@@ -108,7 +108,7 @@ def _champion(home: Home) -> str | None:
 
 
 def test_mlflow_follows_what_holds(home: Home) -> None:
-    wait_for("MLflow to hear of the promotion", lambda: _in_mlflow(home).get("champion") == "1.1.0")
+    wait_for("MLflow to hear of the promotion", lambda: _in_mlflow(home).get("champion") == "1.1.0", 90.0)
 
 
 def _in_mlflow(home: Home) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """What goes on beside the loop: a registry that is told of versions and aliases, a learner whose versions serve."""
 
+import os
+import time
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -101,6 +103,16 @@ def test_versions_are_registered_as_they_come_and_aliases_once_they_are_there(st
     assert registry.tell({"m": {"champion": "1.1.0"}}) == []
     assert mlflow.held == {"champion": "1.1.0"}
     assert mlflow.waiting == [("m", "1.0.0"), ("m", "1.1.0")]  # each once
+
+
+def test_a_version_is_left_for_a_while_to_whoever_trains_it(store: ModelStore) -> None:
+    mlflow = Mlflow()
+    registry = Registry(mlflow, settled_s=60.0)  # type: ignore[arg-type]
+    saved(store, "1.0.0")
+    assert registry.tell({}) == []
+    long_ago = time.time() - 61
+    os.utime(store.root / "m" / "1.0.0" / "model.json", (long_ago, long_ago))
+    assert registry.tell({}) == ["m@1.0.0"]
 
 
 @pytest.mark.parametrize("on_trial", [True, False])
