@@ -70,17 +70,22 @@ async def measure(broker: Broker, size: Size, var: Path, faust: str, *, docs: bo
     async def hop(contestant: Contestant, name: str) -> Run:
         return await run_hop(contestant, size.records, place, label=name, deadline_s=size.deadline_s)
 
-    ours: list[Run] = []
+    ours, whole = list[Run](), list[Run]()
     pairs = {
         "faust": Pair("lifecycle, beside stock Faust", ours, [], GOALS["faust"]),
         "quix": Pair("lifecycle, beside Quix Streams", ours, [], GOALS["quix"]),
+        "all_faust": Pair("all agents, beside stock Faust", whole, []),
+        "all_quix": Pair("all agents, beside Quix Streams", whole, []),
         "hop": Pair("one hop, beside bare aiokafka", [], [], GOALS["hop"]),
     }
     others = {"faust": contestants.faust(faust), "quix": contestants.quix(var)}
     for round_ in range(size.runs):
-        ours.append(await told(lifecycle, contestants.evenhand(), f"{label}-{round_}"))
+        ours.append(await told(lifecycle, contestants.evenhand_lifecycle(), f"{label}-{round_}"))
+        whole.append(await told(lifecycle, contestants.evenhand(), f"{label}-{round_}"))
         for name, contestant in others.items():
-            pairs[name].theirs.append(await told(lifecycle, contestant, f"{label}-{round_}"))
+            theirs = await told(lifecycle, contestant, f"{label}-{round_}")
+            pairs[name].theirs.append(theirs)
+            pairs[f"all_{name}"].theirs.append(theirs)
         pairs["hop"].ours.append(await told(hop, contestants.hop_evenhand(), f"{label}-{round_}"))
         pairs["hop"].theirs.append(await told(hop, contestants.hop_aiokafka(), f"{label}-{round_}"))
     grown: list[Run] = []

@@ -73,8 +73,17 @@ def quix(var: Path) -> Contestant:
 
 def evenhand() -> Contestant:
     """This repository's worker, with all its agents."""
-    command = [sys.executable, "-m", "faust", "-A", "agents.app", "worker", "-l", "warn", "--without-web"]
-    return Contestant("evenhand", command, every_topic())
+    return _evenhand("evenhand", "agents.app")
+
+
+def evenhand_lifecycle() -> Contestant:
+    """The same with the agents of the lifecycle alone: nothing measured, no drift, service levels or alerts."""
+    return _evenhand("evenhand-lifecycle", "tests.benchmarks.evenhand_pipeline")
+
+
+def _evenhand(name: str, app: str) -> Contestant:
+    command = [sys.executable, "-m", "faust", "-A", app, "worker", "-l", "warn", "--without-web"]
+    return Contestant(name, command, every_topic())
 
 
 HOP = tuple(TOPICS[name] for name in (REQUESTS, EVIDENCE))

@@ -46,7 +46,7 @@ class Numbers(msgspec.Struct):
     lifecycle_vs_faust: float | None
     lifecycle_vs_quix: float | None
     hop_vs_aiokafka: float | None
-    lifecycle_per_s: float | None
+    all_agents_per_s: float | None
     worker_rss_mb: float | None
     machine: str
     broker: str
@@ -69,12 +69,12 @@ def machine() -> str:
 
 def numbers(broker: str, pairs: dict[str, Pair], scaling: list[Run]) -> Numbers:
     """Everything of one `make bench`."""
-    ours = [run for run in pairs["quix"].ours if run.counts]
+    ours = [run for run in pairs["all_quix"].ours if run.counts]
     return Numbers(
         lifecycle_vs_faust=pairs["faust"].ratio,
         lifecycle_vs_quix=pairs["quix"].ratio,
         hop_vs_aiokafka=pairs["hop"].ratio,
-        lifecycle_per_s=median(run.per_s for run in ours) if ours else None,
+        all_agents_per_s=median(run.per_s for run in ours) if ours else None,
         worker_rss_mb=median(run.rss_mb for run in ours) if ours else None,
         machine=machine(),
         broker=broker,
@@ -155,7 +155,10 @@ def document(found: Numbers) -> str:
             "evidence. A rate counts requests whose whole lifecycle is finished, from the worker's first output to the "
             "last that is due. Every side gets the same records and must balance the same books: each prediction and "
             "each pair, and sums that numpy confirms to 1e-9. A side that loses something or does not finish has no "
-            "rate."
+            "rate. evenhand's worker runs the agents of the lifecycle "
+            "([evenhand_pipeline.py](../tests/benchmarks/evenhand_pipeline.py)) there; **all agents** are the same "
+            "records with everything that a worker has: measurements, reports, drift, service levels and alerts, for "
+            "which the others have no counterpart."
         ),
         (
             "The others run with their best documented settings, which stand in "
@@ -170,7 +173,7 @@ def document(found: Numbers) -> str:
         ),
     ]
     if found.scaling:
-        parts += ["## More events", "The lifecycle in evenhand, one worker:", scaling(found)]
+        parts += ["## More events", "All agents of evenhand, one worker:", scaling(found)]
     return "\n\n".join(parts) + "\n"
 
 
