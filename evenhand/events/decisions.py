@@ -13,6 +13,7 @@ class VariantPosterior(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     `mean_difference` and all beside it are of the posterior, shrunken by its prior, and inform. `observed_difference`
     and `confidence_sequence` are of the sequential test: that one is valid at every look, and it alone stops.
     `clusters` counts blocks where the experiment has them, and so does `planned_clusters`, the planned end.
+    Of blocks, `effective_clusters` says how many independent clusters they are worth.
     `missing_fraction` of the outcomes that were due never came; with those at their worst the upper end of the
     confidence sequence is `worst_case_difference`.
     """
@@ -36,15 +37,17 @@ class VariantPosterior(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     guardrails: dict[str, str] = {}
     missing_fraction: float | None = None
     worst_case_difference: float | None = None
+    effective_clusters: float | None = None
 
 
 class PosteriorUpdated(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """The posterior of an experiment after an epoch."""
+    """The posterior of an experiment after an epoch; `began_ms` is when the first epoch of its evidence began."""
 
     model: Model
     subject: Text
     epoch: int
     variants: dict[str, VariantPosterior]
+    began_ms: int | None = None
 
 
 Action = Literal["continue", "promote", "stop_harm", "stop_futility", "abort", "frozen", "no_data"]
@@ -53,7 +56,8 @@ Action = Literal["continue", "promote", "stop_harm", "stop_futility", "abort", "
 class DecisionMade(Event, frozen=True, kw_only=True, omit_defaults=True):
     """What was decided after the epochs named, and why. The evidence's offsets stand in the record's headers.
 
-    `weights` are those that a bandit gives the variants from here on: the propensities of what follows.
+    `weights` are those that a bandit gives the variants from here on: the propensities of what follows. `prior_sd` is
+    the prior's that past experiments have earned, as a fraction of the champion's loss.
     """
 
     model: Model
@@ -66,6 +70,7 @@ class DecisionMade(Event, frozen=True, kw_only=True, omit_defaults=True):
     configuration_digest: Text
     evidence_digest: Text
     weights: dict[str, int] | None = None
+    prior_sd: float | None = None
 
 
 class RolloutChanged(Event, frozen=True, kw_only=True, omit_defaults=True):

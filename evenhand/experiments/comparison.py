@@ -10,6 +10,7 @@ from evenhand.experiments.beta import after, is_small, probability_greater
 from evenhand.experiments.experiment import Experiment, Rule
 from evenhand.experiments.guardrail import Watched
 from evenhand.experiments.missing import at_worst
+from evenhand.experiments.plan import effective_size
 from evenhand.experiments.posterior import Belief, belief, sceptical_prior
 from evenhand.experiments.sequential import Design, half_width, planned_size
 from evenhand.experiments.srm import missing_fraction
@@ -90,6 +91,9 @@ def compare(experiment: Experiment, standing: Standing, name: str, challengers: 
     if missing and test is not None and experiment.measure is None and test.interval[1] < math.inf:
         worst = at_worst(experiment, own.paired.get(experiment.success_metric, moments), test.interval[1], missing)
     posterior = _posterior(rule, moments, (champion, own), found, test, base, guardrails, (missing, worst))
+    if experiment.block_s:
+        paired = own.paired.get(experiment.success_metric, Moments())
+        posterior = replace(posterior, effective_clusters=effective_size(paired, moments))
     return Comparison(name, moments, own.predictions, found, test, effect, guardrails, posterior, missing, worst)
 
 

@@ -68,6 +68,23 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     planned_ms: int | None
 
 
+def effective_size(clusters: Moments, observations: Moments) -> float | None:
+    """How many independent clusters the observations are worth: as many as give the mean the variance that it has.
+
+    Where forecasts overlap, `observations` are blocks, and worth less than the clusters in them. Where the metric is
+    the users' own there are no paired clusters, and each observation counts.
+
+    >>> effective_size(Moments(1000, 0.0, 999.0), Moments(40, 0.0, 39 * 0.2))
+    200.0
+    """
+    n = observations.n
+    if n < 2 or observations.m2 <= 0.0:
+        return None
+    if clusters.n < 2:
+        return float(n)
+    return min(float(clusters.n), clusters.m2 / (clusters.n - 1) / (observations.m2 / (n - 1) / n))
+
+
 def progress(experiment: Experiment, standing: Standing, name: str, planned: int | None) -> Progress:
     """Of a challenger. The expected end is that of an effect as large as the one that matters."""
     none = VariantEvidence()
@@ -78,9 +95,6 @@ def progress(experiment: Experiment, standing: Standing, name: str, planned: int
     base = standing.base if standing.base is not None else abs(standing.loss(experiment, experiment.champion))
     is_known = seen.n > 1 and seen.m2 > 0.0
     sd = math.sqrt(seen.m2 / (seen.n - 1)) if is_known else None
-    effective = None
-    if sd is not None and paired.n > 1:
-        effective = min(float(paired.n), paired.m2 / (paired.n - 1) / (sd * sd / seen.n))
     rate = seen.n / days if days > 0.0 and seen.n else None
     ends: list[int | None] = [None, None]
     if rate is not None and planned is not None and days > 0.0:
@@ -89,7 +103,8 @@ def progress(experiment: Experiment, standing: Standing, name: str, planned: int
         ends = [round(standing.reached_ms + max(0.0, size - seen.n) / rate * DAY_MS) for size in sizes]
     return Progress(
         requests=champion.predictions, matured=own.matured, clusters=paired.n, observations=seen.n,
-        effective=effective, planned=planned, requests_per_day=champion.predictions / days if days > 0.0 else None,
+        effective=effective_size(paired, seen), planned=planned,
+        requests_per_day=champion.predictions / days if days > 0.0 else None,
         observations_per_day=rate, relative_sd=sd / base if sd is not None and base else None,
         expected_ms=ends[0], planned_ms=ends[1],
     )  # fmt: skip

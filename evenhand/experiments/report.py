@@ -1,6 +1,5 @@
 """What is known of an experiment, worked out again from its evidence by the functions that judged it."""
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -12,7 +11,6 @@ from evenhand.experiments.decision import TERMINAL, Verdict, decide
 from evenhand.experiments.evidence import merge_phases, merge_variants
 from evenhand.experiments.experiment import Experiment
 from evenhand.experiments.guardrail import Watched
-from evenhand.experiments.past import prior_of
 from evenhand.experiments.plan import Progress, progress
 from evenhand.experiments.srm import mismatch
 from evenhand.experiments.standing import Standing, absorb
@@ -100,30 +98,26 @@ class Played(NamedTuple):
     exposures: list[Exposed]
 
 
-Epochs = dict[str, dict[int, dict[int, EvidenceReported]]]  # by subject, last epoch and partition
-
-
 def report(name: str, reported: Iterable[EvidenceReported], decided: Iterable[Decided]) -> Report | None:
     """What `evidence.v1` and `decisions.v1` say of an experiment, repeats and others among them; None if nothing.
 
     Epochs are judged again one after the other, up to the last one that was decided, or that ended it. A prior that
-    past experiments of the model have earned needs their evidence, too.
+    past experiments of the model had earned by then stands in the decisions.
     """
     first: dict[str, Decided] = {}
     for each in decided:
         if each.decision.subject == name:
             first.setdefault(each.decision.id, each)
     decisions = sorted(first.values(), key=lambda each: (each.decision.epochs, each.decision.id))
-    epochs: Epochs = {}
+    epochs: dict[int, dict[int, EvidenceReported]] = {}  # by last epoch and partition
     for event in reported:
-        if event.variants:
-            of = epochs.setdefault(event.subject, {})
-            of.setdefault(event.last_epoch, {}).setdefault(event.partition, event)
-    if not decisions or name not in epochs:
+        if event.variants and event.subject == name:
+            epochs.setdefault(event.last_epoch, {}).setdefault(event.partition, event)
+    if not decisions or not epochs:
         return None
     last = decisions[-1]
-    until = last.decision.epochs[1]
-    played = _played(name, epochs, until)
+    prior_sd = next((each.decision.prior_sd for each in decisions if each.decision.prior_sd is not None), None)
+    played = _played(epochs, last.decision.epochs[1], prior_sd)
     experiment, standing = played.experiment, played.standing
     made = {each.decision.epochs[1]: each.decision for each in decisions if each.decision.action != "no_data"}
     final = next((each for each in reversed(decisions) if each.decision.action in TERMINAL), last)
@@ -146,22 +140,13 @@ def _agree(made: dict[int, DecisionMade], verdicts: dict[int, Verdict]) -> bool:
     )
 
 
-def _played(name: str, epochs: Epochs, until: int | None = None) -> Played:
+def _played(own: dict[int, dict[int, EvidenceReported]], until: int, prior_sd: float | None) -> Played:
     """Judge a subject's epochs again, as the posterior agent does."""
-    own = epochs[name]
     trial = next(iter(own[min(own)].values()))
-    experiment, standing = trial.experiment, Standing()
-    if experiment.rule.prior == "past_experiments":
-        start_ms = min(own) * experiment.epoch_s * 1000
-        earlier = [
-            each for each in sorted(epochs) if each != name and _start(epochs[each], trial.model) < start_ms
-        ]  # fmt: skip
-        past = [_played(each, epochs) for each in earlier]
-        past = [each for each in past if 0 < each.standing.reached_ms <= start_ms]
-        standing = Standing(prior_sd=prior_of([(each.experiment, each.standing) for each in past]))
+    experiment, standing = trial.experiment, Standing(prior_sd=prior_sd)
     verdicts: dict[int, Verdict] = {}
     exposures: list[Exposed] = []
-    for epoch in sorted(epoch for epoch in own if until is None or epoch <= until):
+    for epoch in sorted(epoch for epoch in own if epoch <= until):
         variants, phases = _merged(own[epoch])
         verdict = verdicts[epoch] = decide(experiment, absorb(experiment, standing, epoch, variants, phases))
         standing = verdict.standing
@@ -170,12 +155,6 @@ def _played(name: str, epochs: Epochs, until: int | None = None) -> Played:
         if verdict.action == "promote" or set(standing.stopped) >= set(experiment.challengers):
             break
     return Played(experiment, standing, verdicts, exposures)
-
-
-def _start(own: dict[int, dict[int, EvidenceReported]], model: str) -> float:
-    """When a subject's first evidence began; never, of another model."""
-    first = next(iter(own[min(own)].values()))
-    return first.last_epoch * first.epoch_s * 1000.0 if first.model == model else math.inf
 
 
 def unseen(experiment: Experiment) -> Report:

@@ -160,6 +160,7 @@ class Posterior(Processor):
             subject=subject,
             epoch=epoch,
             variants=verdict.summary,
+            began_ms=verdict.standing.began_ms,
         )
         headers = cloud_headers("PosteriorUpdated", event.id, SOURCE, event.time)
         output.send(POSTERIORS, self.partition, Row(model.encode(), encode(event), headers))
@@ -188,6 +189,7 @@ class Posterior(Processor):
             configuration_digest=digest(encode(trial.experiment)),
             evidence_digest=trial.digest or digest(b""),
             weights=verdict.weights,
+            prior_sd=verdict.standing.prior_sd,
         )
         headers = [
             ("evidence", msgspec.json.encode(places)),

@@ -150,19 +150,32 @@ def epoch(subject: str, number: int, difference: float) -> EvidenceReported:
     )  # fmt: skip
 
 
-def test_a_prior_that_past_experiments_have_earned_is_earned_again() -> None:
+def test_a_prior_that_past_experiments_have_earned_is_judged_with_again() -> None:
     first = START // 10_000
-    effects = [0.02, -0.03, 0.01, -0.02, 0.03, -0.01, 0.02, -0.04, 0.04, 0.01, -0.02, 0.02]
-    evidence = [epoch(f"past-{k}", first + k, effect) for k, effect in enumerate(effects)]
-    evidence.append(epoch("last", first + 50, -0.06))
-    judge = Posterior(0, 1)
-    rows = [MemoryRecord(place, 0, b"line", encode(event), []) for place, event in enumerate(evidence)]
-    output = judge.apply(EVIDENCE, rows)
-    decided = [Decided(decoder(DecisionMade).decode(row.value or b"")) for row in output.sends[DECISIONS, 0]]
-    made, alone = report("last", evidence, decided), report("last", evidence[-1:], decided)
+    effects = [0.02, -0.03, 0.01, -0.02, 0.03, -0.01, 0.02, -0.04, 0.04]
+    past = [epoch(f"past-{k}", first + k, effect) for k, effect in enumerate(effects)]
+    late = [epoch("stopped", number, effect) for number, effect in ((first + 9, 0.01), (first + 50, 0.4))]
+    long = msgspec.structs.replace(late[0].experiment.rule, early_stopping_enabled=False, maximum_sample_size=10**6)
+    stopped = msgspec.structs.replace(late[0].experiment, rule=long)
+    late = [msgspec.structs.replace(each, experiment=stopped) for each in late]
+    last, judge = epoch("last", first + 50, -0.06), Posterior(0, 1)
+    decided, place = [], 0
+    # Outcomes of one that somebody has stopped go on coming, until after the first look at the next one.
+    for batch in ([*past, late[0]], [last], [late[1]]):
+        rows = [MemoryRecord(place + k, 0, b"line", encode(event), []) for k, event in enumerate(batch)]
+        sent = judge.apply(EVIDENCE, rows).sends[DECISIONS, 0]
+        decided += [Decided(decoder(DecisionMade).decode(row.value or b"")) for row in sent]
+        place += len(batch)
+    made, known = report("last", [*past, *late, last], decided), judge.trials["last"].standing.prior_sd
     assert made is not None
-    assert alone is not None
     assert made.agrees
-    assert not alone.agrees, "without their evidence the prior is another one"
-    shrunken = [each.challengers[0].posterior.mean_difference or 0.0 for each in (made, alone)]
+    assert known is not None
+    (decision,) = [each.decision for each in decided if each.decision.subject == "last"]
+    assert decision.prior_sd == known
+    assert made.challengers[0].posterior.credible_interval == decision.summary["new"].credible_interval
+    without = [Decided(msgspec.structs.replace(each.decision, prior_sd=None)) for each in decided]
+    sceptical = report("last", [last], without)
+    assert sceptical is not None
+    assert not sceptical.agrees, "another prior is another estimate"
+    shrunken = [each.challengers[0].posterior.mean_difference or 0.0 for each in (made, sceptical)]
     assert abs(shrunken[0]) < 0.8 * abs(shrunken[1])

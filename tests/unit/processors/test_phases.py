@@ -152,7 +152,7 @@ def test_commands_about_phases_are_taken_by_control_and_wrong_ones_are_refused()
 
 def test_a_wrong_weight_is_a_dead_letter_and_the_right_one_after_it_holds() -> None:
     first, taker = control(Served(champion="1.0.0", experiment=three(50, 30, 20)), "line", START, "up"), Control(0, 1)
-    taker.load([*Control(0, 1).rows(), *taker.controls.take(first).items()])
+    taker.controls.take(first)
     given = [
         command("change_weights", 1, weights={"od": 1}), command("change_weights", 2, weights={"old": 0, "new": 0}),
         command("change_weights", 3, weights={"old": 0, "new": 0, "third": 0}),
