@@ -125,8 +125,6 @@ async def test_an_acknowledged_incident_is_not_repeated_and_a_silence_keeps_the_
     (alert,) = json.loads(await command(world, "list", "--json"))["alerts"]
     assert (alert["alert"], alert["model"], alert["by"]) == ("slow", "m0", None)
     await command(world, "ack", "m0", "--timeout", "60", "--reason", "I look")
-    (alert,) = json.loads(await command(world, "list", "--json"))["alerts"]
-    assert alert["by"]
     await judge(world.settings, range(5, 60), lambda epoch: epoch < 50, "m0")
     await caught_up(world.settings)
     assert [one.why for one in await told(world.settings)] == ["told", "resolved"]
@@ -138,8 +136,6 @@ async def test_an_acknowledged_incident_is_not_repeated_and_a_silence_keeps_the_
     await judge(world.settings, range(60, 80), lambda _: True, "m0")
     await caught_up(world.settings)
     assert [one.why for one in await told(world.settings)] == ["told", "resolved"]
-    (alert,) = json.loads(await command(world, "list", "--json"))["alerts"]
-    assert alert["status"] == "firing"
 
 
 @pytest.mark.slow
