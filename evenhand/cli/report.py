@@ -68,7 +68,20 @@ async def from_topics(name: str) -> "Report | None":
     from evenhand.client.report import report_from_topics
 
     async with open_log() as (settings, reader):
-        return await report_from_topics(settings, reader, name)
+        from adapters.loop_state import holding
+
+        found = await report_from_topics(settings, reader, name)
+        running = [held.served.experiment for held in (await holding(reader)).values()]
+        if found is None or any(each is not None and each.name == name for each in running):
+            return found
+        return ended(found)
+
+
+def ended(found: "Report") -> "Report":
+    """The report of one that no longer runs: if nothing was decided, somebody has ended it."""
+    import msgspec
+
+    return msgspec.structs.replace(found, state="ended by a command") if found.state.startswith("running") else found
 
 
 async def _from_export(folder: Path, name: str) -> "Report | None":

@@ -29,14 +29,6 @@ async def report_of(recording: "Recording", name: str) -> Report | None:
         else:
             places = msgspec.json.decode(header(record, "evidence") or b"[]", type=list[Place])
             decided.append(Decided(decoder(DecisionMade).decode(record.value), places))
-    own = next((each for each in evidence if each.subject == name), None)
-    if own is not None and own.experiment.rule.prior == "past_experiments":
-        of = msgspec.json.encode(own.model)
-        evidence = [
-            decoder(EvidenceReported).decode(record.value)
-            async for record in recording.read([EVIDENCE])
-            if record.value and of in record.value
-        ]
     return report(name, evidence, decided)
 
 

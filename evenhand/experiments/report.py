@@ -90,12 +90,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Played(NamedTuple):
-    """A trial judged again: what it was, how it stands, what was said of each epoch and who served in it."""
+    """A trial judged again: what it was, how it stands, what was said of each epoch, who served, its phases."""
 
     experiment: Experiment
     standing: Standing
     verdicts: dict[int, Verdict]
     exposures: list[Exposed]
+    controls: tuple[str, ...]
 
 
 def report(name: str, reported: Iterable[EvidenceReported], decided: Iterable[Decided]) -> Report | None:
@@ -119,6 +120,7 @@ def report(name: str, reported: Iterable[EvidenceReported], decided: Iterable[De
     prior_sd = next((each.decision.prior_sd for each in decisions if each.decision.prior_sd is not None), None)
     played = _played(epochs, last.decision.epochs[1], prior_sd)
     experiment, standing = played.experiment, played.standing
+    phases = tuple([standing.phases[of] for of in played.controls])
     made = {each.decision.epochs[1]: each.decision for each in decisions if each.decision.action != "no_data"}
     final = next((each for each in reversed(decisions) if each.decision.action in TERMINAL), last)
     looked = next((each for each in reversed(decisions) if each.decision.action != "no_data"), last)
@@ -126,8 +128,8 @@ def report(name: str, reported: Iterable[EvidenceReported], decided: Iterable[De
         name=name, model=last.decision.model, state=_state(experiment, standing, final.decision, last.decision),
         variant=final.decision.variant, reasons=final.decision.reasons, agrees=_agree(made, played.verdicts),
         began_ms=standing.began_ms, reached_ms=standing.reached_ms, looks=len(played.exposures),
-        experiment=experiment, arms=_arms(experiment, standing), challengers=_challengers(experiment, standing),
-        mismatch=standing.frozen or mismatch(standing.phases.values()), phases=tuple(standing.phases.values()),
+        experiment=experiment, arms=_arms(experiment, standing, phases), challengers=_challengers(experiment, standing),
+        mismatch=standing.frozen or mismatch(standing.phases.values()), phases=phases,
         exposures=tuple(played.exposures), evidence=tuple(looked.places),
         configuration_digest=last.decision.configuration_digest, evidence_digest=looked.decision.evidence_digest,
     )  # fmt: skip
@@ -146,15 +148,17 @@ def _played(own: dict[int, dict[int, EvidenceReported]], until: int, prior_sd: f
     experiment, standing = trial.experiment, Standing(prior_sd=prior_sd)
     verdicts: dict[int, Verdict] = {}
     exposures: list[Exposed] = []
+    controls: dict[str, None] = {}  # as a set in the order in which they began
     for epoch in sorted(epoch for epoch in own if epoch <= until):
         variants, phases = _merged(own[epoch])
         verdict = verdicts[epoch] = decide(experiment, absorb(experiment, standing, epoch, variants, phases))
         standing = verdict.standing
+        controls |= dict.fromkeys(of for of in phases if of in standing.phases)
         served = {each: evidence.served for each, evidence in variants.items()}
         exposures.append(Exposed(end_ms=(epoch + 1) * experiment.epoch_s * 1000, served=served))
         if verdict.action == "promote" or set(standing.stopped) >= set(experiment.challengers):
             break
-    return Played(experiment, standing, verdicts, exposures)
+    return Played(experiment, standing, verdicts, exposures, tuple(controls))
 
 
 def unseen(experiment: Experiment) -> Report:
@@ -163,7 +167,7 @@ def unseen(experiment: Experiment) -> Report:
     return Report(
         name=experiment.name, model=experiment.model, state=STATES["no_data"], variant=None,
         reasons=("no epoch has been judged yet",), agrees=True, began_ms=0, reached_ms=0, looks=0,
-        experiment=experiment, arms=_arms(experiment, standing), challengers=_challengers(experiment, standing),
+        experiment=experiment, arms=_arms(experiment, standing, ()), challengers=_challengers(experiment, standing),
         mismatch=None, phases=(), exposures=(), evidence=(), configuration_digest="-", evidence_digest="-",
     )  # fmt: skip
 
@@ -183,15 +187,17 @@ def _state(experiment: Experiment, standing: Standing, final: DecisionMade, last
     return STATES[last.action if last.action not in TERMINAL else "continue"]
 
 
-def _arms(experiment: Experiment, standing: Standing) -> tuple[Arm, ...]:
-    total, none = sum(variant.weight for variant in experiment.variants), VariantEvidence()
+def _arms(experiment: Experiment, standing: Standing, phases: tuple[Phase, ...]) -> tuple[Arm, ...]:
+    """The share is that of the last phase."""
+    weights = phases[-1].weights if phases else {each.name: each.weight for each in experiment.variants}
+    total, none = sum(weights.values()), VariantEvidence()
     found = []
     for variant in experiment.variants:
         own = standing.variants.get(variant.name, none)
         found.append(
             Arm(
-                name=variant.name, version=variant.version, share=variant.weight / total, served=own.served,
-                predictions=own.predictions, errors=own.errors, matured=own.matured,
+                name=variant.name, version=variant.version, share=weights.get(variant.name, 0) / total,
+                served=own.served, predictions=own.predictions, errors=own.errors, matured=own.matured,
                 open=max(0, own.predictions - own.errors - own.matured), loss=standing.loss(experiment, variant.name),
             )
         )  # fmt: skip

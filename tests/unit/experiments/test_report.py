@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 import msgspec
 import pytest
 
+from evenhand.cli.report import ended
 from evenhand.codec import decoder, encode
 from evenhand.envelope import header
 from evenhand.events import DecisionMade, EvidenceReported, Moments, VariantEvidence
@@ -179,3 +180,32 @@ def test_a_prior_that_past_experiments_have_earned_is_judged_with_again() -> Non
     assert not sceptical.agrees, "another prior is another estimate"
     shrunken = [each.challengers[0].posterior.mean_difference or 0.0 for each in (made, sceptical)]
     assert abs(shrunken[0]) < 0.8 * abs(shrunken[1])
+
+
+def test_phases_stand_in_the_order_in_which_they_began_and_the_last_is_the_traffic(
+    log: tuple[list[EvidenceReported], list[Decided]],
+) -> None:
+    evidence, decided = log
+    half = sorted({each.last_epoch for each in evidence if each.variants})[3]
+    ramped = [
+        msgspec.structs.replace(
+            each,
+            phases={
+                "z" if each.last_epoch < half else "a": msgspec.structs.replace(
+                    phase, weights=phase.weights if each.last_epoch < half else {"old": 1, "new": 9}
+                )
+                for phase in each.phases.values()
+            },
+        )
+        for each in evidence
+    ]
+    made = report("trial", ramped, decided)
+    assert made is not None
+    assert made.phases[0].weights == {variant.name: variant.weight for variant in trial().variants}
+    assert [phase.weights for phase in made.phases[1:]] == [{"old": 1, "new": 9}]
+    assert [arm.share for arm in made.arms] == [0.1, 0.9]
+
+
+def test_one_that_no_longer_runs_and_decided_nothing_was_ended(found: Report) -> None:
+    assert ended(found).state == "promoted"
+    assert ended(msgspec.structs.replace(found, state="running, no data")).state == "ended by a command"
