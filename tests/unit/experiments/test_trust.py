@@ -40,7 +40,7 @@ def test_four_times_the_errors_are_found_within_8000_requests_at_the_median() ->
 
 @pytest.mark.parametrize("tails", ["lognormal", "pareto"])
 def test_response_times_at_the_exact_boundary_are_rarely_called_a_breach(tails: str) -> None:
-    """Looks after every tenth request; 200 runs: 5 % may be called a breach, 9 % is chance at this many runs."""
+    """A look at every thirtieth request; 200 runs: 5 % may be called a breach, 9 % is chance at this many runs."""
     r, breached = np.random.default_rng(3), 0
     for _ in range(200):
         if tails == "lognormal":
