@@ -175,6 +175,33 @@ def test_a_name_that_has_run_is_refused(home: Home) -> None:
     assert "use a new name" in done.err
 
 
+def test_weights_change_while_a_trial_runs_and_wrong_ones_are_refused(home: Home) -> None:
+    home.ok("experiment", "start", "third", "--file", "third.yaml")
+    looks = len(decisions(home))
+    play(home, lambda: len(decisions(home)) >= looks + 2)
+    for wrong, said in (
+        (("reweight", "third", "rige=1"), "has no variants ['rige']"),
+        (("reweight", "third", "ridge=0", "trees=0"), "leave nobody to serve"),
+        (("drop", "third", "trees"), "drop_variant needs"),
+    ):
+        refused = home.run("experiment", *wrong)
+        assert (refused.code, said in refused.err) == (exits.REFUSED, True), refused.err
+    changed = home.ok("experiment", "reweight", "third", "ridge=100", "trees=0", "--json").json()
+    play(home, lambda: bool(_answers(home, changed["digest"])))
+    assert _answers(home, changed["digest"]) == {"ridge"}
+    dropped = home.ok("experiment", "drop", "third", "ridge", "--json").json()
+    assert "experiment" not in dropped["served"]
+    found = home.ok("experiment", "report", "third", "--json").json()
+    assert (found["state"], found["agrees"]) == ("ended by a command", True)
+    assert found["phases"][0]["weights"] == {"trees": 60, "ridge": 40}, "in the order in which they began"
+
+
+def _answers(home: Home, control: str) -> set[str]:
+    """Who has answered under a control."""
+    made = home.ok("tail", "predictions.v1", "--from", "earliest", "--no-follow", "--json").lines()
+    return {each["variant"] for each in made if each.get("control") == control}
+
+
 def test_a_replay_decides_what_was_decided_live(home: Home) -> None:
     log = decisions(home)
     assert len({each["id"] for each in log}) >= 20

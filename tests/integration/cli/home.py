@@ -53,6 +53,7 @@ class Home:
             yaml.safe_dump({"experiments": [trial("first", "ridge", "trees", 200)]})
         )
         (folder / "second.yaml").write_text(yaml.safe_dump({"experiments": [trial("second", "trees", "ridge", 100)]}))
+        (folder / "third.yaml").write_text(yaml.safe_dump({"experiments": [trial("third", "trees", "ridge", 10**6)]}))
         kafka = {"KAFKA_HOME": home} if (home := os.environ.get("KAFKA_HOME")) else {}
         self.environment = {**clean_environment(), **kafka, "PYTHONPATH": str(ROOT), "EVENHAND_USER": "tester"}
 
