@@ -1,6 +1,5 @@
 """Goes on with a version from what has matured in the log since, and saves what came of it as the next version."""
 
-import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
@@ -59,6 +58,11 @@ class Updated(msgspec.Struct, frozen=True):
 class NothingToLearn(EvenhandError):
     """Fewer outcomes have matured than were waited for."""
 
+    def __init__(self, message: str, outcomes: int) -> None:
+        """Say how many there are."""
+        super().__init__(message)
+        self.outcomes = outcomes
+
 
 class Learner:
     """Goes on with a model each time that so many outcomes (`after`, by model) have matured.
@@ -85,8 +89,10 @@ class Learner:
             if name in champions and self._scored[name] >= least:
                 self._scored[name] = 0
                 version = newest(self._store, name, champions[name])
-                with contextlib.suppress(NothingToLearn):
+                try:
                     made.append(await update(reader, self._store, name, version, least))
+                except NothingToLearn as nothing:  # many requests share an outcome: it needs at least so many more
+                    self._scored[name] = nothing.outcomes
         return made
 
 
@@ -144,7 +150,8 @@ async def _learn(
     table = matured(await _requests(reader, name), scored, asked)
     if table.outcomes < least:
         raise NothingToLearn(
-            f"{table.outcomes or 'no'} outcomes have matured for {name} since {version}: wait for {least} of them"
+            f"{table.outcomes or 'no'} outcomes have matured for {name} since {version}: wait for {least} of them",
+            table.outcomes,
         )
     return _Learned(model.updated(table.rows, table.targets), table, sources)
 
