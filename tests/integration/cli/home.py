@@ -47,7 +47,7 @@ class Home:
         config = folder / "config"
         config.mkdir(parents=True)
         declared = yaml.safe_load((ROOT / "config" / "models.yaml").read_text())
-        declared["models"]["btc-usd-1h"]["learn"] = {"after": 300}
+        declared["models"]["btc-usd-1h"]["learn"] = {"after": 150}  # fewer than a promotion waits for
         (config / "models.yaml").write_text(yaml.safe_dump(declared))
         (config / "experiments.yaml").write_text(
             yaml.safe_dump({"experiments": [trial("first", "ridge", "trees", 200)]})
