@@ -1,5 +1,6 @@
 """Model versions on disk: `ROOT/MODEL/VERSION/model.json` and the files that it seals. A version never changes."""
 
+import contextlib
 import io
 import os
 import re
@@ -93,6 +94,22 @@ class ModelStore:
         if held is None:
             held = self._loaded[name, version] = self._read(name, version)
         return held
+
+    def warm(self, most: int = 32) -> int:
+        """Load the versions that were saved last, at most so many; how many were loaded.
+
+        Whoever serves does this before it begins: a kind's library alone takes a second to import, and nobody else is
+        answered meanwhile. One that cannot be loaded is left to whoever asks for it, and is told why.
+        """
+        saved = [
+            (self.saved_at(name, version), name, version) for name in self.models() for version in self.versions(name)
+        ]
+        loaded = 0
+        for _, name, version in sorted(saved, reverse=True)[:most]:
+            with contextlib.suppress(Exception):
+                self.load(name, version)
+                loaded += 1
+        return loaded
 
     get = load  # what the inference agent calls it
 

@@ -21,4 +21,10 @@ def make(partition: int, partitions: int) -> Processor:
     return Inference(partition, partitions, store, clock.now_ms, response_times)
 
 
+@app.on_worker_init.connect
+def warm(*_: object, **__: object) -> None:
+    """Before the worker takes part in anything."""
+    store.warm()
+
+
 state = run(app, make, name=Inference.name, reads=Inference.reads)

@@ -1,6 +1,7 @@
 """The store: a version is whole, sealed, and never changes."""
 
 import json
+import os
 from pathlib import Path
 
 import msgspec
@@ -39,6 +40,21 @@ def test_a_version_comes_back_and_stays_in_memory(store: ModelStore) -> None:
     rows = np.ones((3, 2))
     assert other.load("m", "1.0.0").predict(rows) == fitted(Ridge).predict(rows)
     assert predictors.get("m", "1.0.0") is other.load("m", "1.0.0")
+
+
+def test_what_was_saved_last_is_loaded_beforehand(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version, saved_s in (("1.1.0", 50), ("1.2.0", 90), ("1.3.0", 70)):
+        store.save("m", version, fitted(Naive), FROM)
+        os.utime(store.root / "m" / version / "model.json", (saved_s, saved_s))
+    os.utime(store.root / "m" / "1.0.0" / "model.json", (60, 60))
+    (store.root / "m" / "1.3.0" / "learned.json").write_bytes(b"damaged")
+    other = ModelStore(store.root)
+    assert other.warm(most=3) == 2
+    with pytest.raises(ModelUnavailable):
+        other.load("m", "1.3.0")
+    monkeypatch.setattr(ModelStore, "_read", None)
+    assert other.load("m", "1.2.0")
+    assert other.load("m", "1.0.0")
 
 
 def test_its_card_says_where_it_comes_from(store: ModelStore) -> None:
