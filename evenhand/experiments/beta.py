@@ -1,27 +1,82 @@
 """Fractions with few counts, exactly: Beta posteriors where a Normal would be wrong.
 
 k of n under Beta(a, b) gives Beta(a + k, b + n - k); Jeffreys' a = b = 1/2 by default. Two arms are compared by
-quadrature over the quantiles of one of them, to 1e-4 or better. Above `ENOUGH` of n p (1 - p) a Normal does as well.
+quadrature over the quantiles of one of them, to 2e-4 or better. Above `ENOUGH` of n p (1 - p) a Normal does as well.
+
+Where both are rare, a look is ten times as fast: -log(1 - p) is a Gamma of rate b + (a - 1) / 2 (Wise 1950, Biometrika
+37), and the square root of a Gamma is so smooth that Gauss's quadrature needs 6 to 12 points.
 """
+
+import math
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import betainc, betaincinv
+from scipy.special.cython_special import gammaincc  # of plain numbers, without numpy: 0.1 µs
 
 ENOUGH = 30.0
+RARE, FEW = 20.0, 40.0
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(32)
+_FINE, _FINE_WEIGHTS = np.polynomial.legendre.leggauss(160)
 _P, _W = 0.5 * (_POINTS + 1.0), 0.5 * _WEIGHTS
 
 
 def probability_greater(b: tuple[float, float], a: tuple[float, float], margin: float = 0.0) -> float:
-    """P(p_B > p_A + margin), of two Beta distributions given by their parameters; 20 µs.
+    """P(p_B > p_A + margin), of two Beta distributions given by their parameters; 50 µs, 3 where both are rare.
 
     >>> round(probability_greater((1.0, 1.0), (1.0, 1.0)), 6)
     0.5
     >>> round(probability_greater((3.5, 97.5), (0.5, 100.5)), 4)
     0.9678
     """
+    points = _points(b, a, margin)
+    if points:
+        return _greater_of_rare(b, a, margin, points)
     at = betaincinv(a[0], a[1], _P) + margin
     return float(np.sum(_W * (1.0 - betainc(b[0], b[1], np.clip(at, 0.0, 1.0)))))
+
+
+def _points(b: tuple[float, float], a: tuple[float, float], margin: float) -> int:
+    """How many points the quadrature of rare fractions needs for 2e-4; 0 where it is not as good as that."""
+    is_rare = a[1] >= FEW and b[1] >= FEW and RARE * a[0] <= a[1] and RARE * b[0] <= b[1]
+    if not is_rare or not 0.0 <= margin <= 0.5 or a[0] % 1.0 != 0.5:
+        return 0
+    if b[1] <= 1.1 * a[1]:
+        return 6 if a[1] >= 200.0 else 8
+    return 12 if b[1] <= 2.3 * a[1] else 0
+
+
+def _greater_of_rare(b: tuple[float, float], a: tuple[float, float], margin: float, points: int) -> float:
+    shape, scale, rate = b[0], -1.0 / (a[1] + 0.5 * (a[0] - 1.0)), b[1] + 0.5 * (b[0] - 1.0)
+    exp, log, upper, found = math.exp, math.log, gammaincc, 0.0
+    for at, weight in _square_root_of_gamma(a[0], points):
+        found += weight * upper(shape, -rate * log(exp(scale * at) - margin))
+    return float(found)
+
+
+@lru_cache(maxsize=256)
+def _square_root_of_gamma(shape: float, points: int) -> tuple[tuple[float, float], ...]:
+    """Gauss's points and weights for a Gamma variable whose square root the integrand is smooth in.
+
+    The weight of the root u is u^(2 shape - 1) exp(-u^2), u > 0; by the procedure of Stieltjes (Gautschi 2004,
+    Orthogonal Polynomials, section 2.2) over a fine grid, 7 beyond the middle. 0.2 ms.
+    """
+    low, high = max(0.0, math.sqrt(shape) - 7.0), math.sqrt(shape) + 7.0
+    u = low + 0.5 * (high - low) * (_FINE + 1.0)
+    log_w = (2.0 * shape - 1.0) * np.log(u) - u * u
+    w = _FINE_WEIGHTS * np.exp(log_w - log_w.max())
+    w /= w.sum()
+    before, now, beta = np.zeros_like(u), np.ones_like(u), 0.0
+    jacobi = np.zeros((points, points))
+    for j in range(points):
+        jacobi[j, j] = alpha = float(np.sum(w * u * now * now))
+        before, now = now, (u - alpha) * now - beta * before
+        beta = math.sqrt(float(np.sum(w * now * now)))
+        now /= beta
+        if j + 1 < points:
+            jacobi[j, j + 1] = jacobi[j + 1, j] = beta
+    roots, vectors = np.linalg.eigh(jacobi)
+    return tuple(zip((roots**2).tolist(), (vectors[0] ** 2).tolist(), strict=True))
 
 
 def expected_excess(b: tuple[float, float], a: tuple[float, float]) -> float:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
-from scipy.special import betaincc
+from scipy.special.cython_special import betaincc
 
 from evenhand.events import Moments
 from evenhand.experiments.experiment import Guardrail
@@ -26,6 +26,10 @@ from evenhand.experiments.sequential import LEAST, asymptotic_half_width
 from evenhand.experiments.strata import Difference, Strata, difference_of_means, log_ratio_of_means
 
 LOG_2, ROUNDING = math.log(2.0), 1e-6
+_FAILED = "{} of {} requests failed, of the champion's {} of {}: "
+BREACHED, NEGLIGIBLE = _FAILED + "certified more than {:g} times as often", _FAILED + "certified less than {:.2%}"
+SAFE = _FAILED + "certified less than {:g} times as often"
+UNDETERMINED = _FAILED + "not certified below {:g} times as often"
 State = Literal["breached", "safe", "undetermined", "too_good"]
 
 
@@ -35,7 +39,13 @@ class Watched(msgspec.Struct, frozen=True, gc=False):
     state: State
     estimate: float | None
     interval: tuple[float, float] | None
-    reason: str
+    said: str
+    of: tuple[float, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """In words; most looks never ask."""
+        return self.said.format(*self.of) if self.of else self.said
 
 
 def log_e_above(k: float, m: float, theta: float) -> float:
@@ -59,14 +69,15 @@ def reaches(k: float, m: float, theta: float, enough: float) -> bool:
         return False
     if k == m:
         return -k * math.log(theta) >= enough and log_e(k, m, theta) >= enough
-    a, b, log, lgamma = k + 1.0, m - k + 1.0, math.log, math.lgamma
+    p, log, lgamma = k / m, math.log, math.lgamma
+    if k * log(p / theta) + (m - k) * log((1.0 - p) / (1.0 - theta)) < enough:
+        return False
+    a, b = k + 1.0, m - k + 1.0
     if a > (m + 2.0) * theta:
         least = lgamma(a) + lgamma(b) - lgamma(m + 2.0) - LOG_2 - b * math.log1p(-theta) - k * log(theta)
         if least > enough + ROUNDING:
             return True
-    p = k / m
-    most = k * log(p / theta) + (m - k) * log((1.0 - p) / (1.0 - theta))
-    return most >= enough and log_e(k, m, theta) >= enough
+    return log_e(k, m, theta) >= enough
 
 
 def log_e(k: float, m: float, theta: float) -> float:
@@ -105,16 +116,15 @@ def watch_errors(
     if n_a == 0 or n_b == 0:
         return Watched("undetermined", None, None, "no requests yet")
     share, m = n_b / (n_a + n_b), k_a + k_b
-    shown = f"{k_b} of {n_b} requests failed, of the champion's {k_a} of {n_a}"
     estimate = k_b / n_b / (k_a / n_a) if k_a else None
     enough = -math.log(alpha)
     if k_b and reaches(k_b, m, share_of_errors(share, harm), enough):
-        return Watched("breached", estimate, None, f"{shown}: certified more than {harm:g} times as often")
+        return Watched("breached", estimate, None, BREACHED, (k_b, n_b, k_a, n_a, harm))
     if negligible > 0.0 and reaches(n_b - k_b, n_b, 1.0 - negligible, enough):
-        return Watched("safe", estimate, None, f"{shown}: certified less than {negligible:.2%}")
-    if reaches(m - k_b, m, 1.0 - share_of_errors(share, margin), enough):
-        return Watched("safe", estimate, None, f"{shown}: certified less than {margin:g} times as often")
-    return Watched("undetermined", estimate, None, f"{shown}: not certified below {margin:g} times as often")
+        return Watched("safe", estimate, None, NEGLIGIBLE, (k_b, n_b, k_a, n_a, negligible))
+    state: State = "safe" if reaches(m - k_b, m, 1.0 - share_of_errors(share, margin), enough) else "undetermined"
+    said = SAFE if state == "safe" else UNDETERMINED
+    return Watched(state, estimate, None, said, (k_b, n_b, k_a, n_a, margin))
 
 
 def watch_counts(

@@ -112,31 +112,31 @@ def _follow(phases: list[Phase], log_enough: float) -> bool:
     of_served = of_matured = of_missing = 0.0
     for phase in phases:
         weights, due, returned = phase.weights, phase.due, phase.returned
-        n, m = sum(phase.served.values()), sum(phase.matured.values())
-        if n:
-            of_served += _spread(weights, phase.served) / n
-        if m:
-            of_matured += _spread(weights, phase.matured) / m
-        if due != returned:
-            of_missing += _spread(due, returned) / (sum(due.values()) - sum(returned.values()) or math.nan)
+        of_served += _chi_squared(weights, phase.served)
+        of_matured += _chi_squared(weights, phase.matured)
+        if due != returned:  # what is missing lies as far from its share as what came, and there is less of it
+            came = sum(returned.values())
+            of_missing += _chi_squared(due, returned) * came / (sum(due.values()) - came or math.nan)
     return of_served < log_enough and of_matured < log_enough and of_missing < log_enough
 
 
-def _spread(weights: Mapping[str, int], counts: Mapping[str, int]) -> float:
-    """Chi squared times the number that is counted, n: the sum of (n_k - n p_k)^2 / p_k; the same of what is missing.
+def _chi_squared(weights: Mapping[str, int], counts: Mapping[str, int]) -> float:
+    """The sum of (n_k - n p_k)^2 / (n p_k).
 
-    >>> _spread({"a": 1, "b": 1}, {"a": 30, "b": 70}) / 100
+    >>> _chi_squared({"a": 1, "b": 1}, {"a": 30, "b": 70})
     16.0
     """
     if len(weights) == 2 == len(counts):
         (a, share_a), (b, share_b) = weights.items()
         if a in counts and b in counts and share_a and share_b:
-            apart = counts[a] * share_b - counts[b] * share_a
-            return apart * apart / (share_a * share_b)
+            n_a, n_b = counts[a], counts[b]
+            apart, n = n_a * share_b - n_b * share_a, n_a + n_b
+            return apart * apart / (share_a * share_b * n) if n else 0.0
+    n = sum(counts.values())
     if any(not weights.get(name) for name in counts):
-        return math.inf
+        return math.inf if n else 0.0
     squares = sum([count * count / weights[name] for name, count in counts.items()])
-    return squares * sum(weights.values()) - sum(counts.values()) ** 2
+    return squares * sum(weights.values()) / n - n if n else 0.0
 
 
 def _said(what: str, phases: list[Phase], expected: str, counted: str) -> str:

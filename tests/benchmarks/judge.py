@@ -45,6 +45,7 @@ class Costs(msgspec.Struct, frozen=True):
     """Microseconds of the processor, the best of several rounds: what it takes, and not what others take from it."""
 
     look: float
+    few_errors: float
     posterior: float
     test: float
     evidence: float
@@ -68,7 +69,7 @@ def trial() -> Experiment:
     return Experiment(name="bench", model="m", champion="old", variants=variants)
 
 
-def standing(n: int = 5000) -> Standing:
+def standing(n: int = 5000, errors: tuple[int, int] = (3, 2)) -> Standing:
     """Half way: nothing is decided yet. One set of weights, and few outcomes that never came."""
     losses = {"squared_error": Moments(n, 1.0, 0.25 * n)}
     served = {"old": n // 2 + 10, "new": n // 2 - 10}
@@ -76,9 +77,9 @@ def standing(n: int = 5000) -> Standing:
     phase = Phase(weights={"old": 1, "new": 1}, served=served, matured=came, due=served, returned=came, requests=n)
     return Standing(
         variants={
-            "old": VariantEvidence(served=n, predictions=2 * n, errors=3, matured=2 * n, losses=losses),
+            "old": VariantEvidence(served=n, predictions=2 * n, errors=errors[0], matured=2 * n, losses=losses),
             "new": VariantEvidence(
-                served=n, predictions=2 * n, errors=2, matured=2 * n, losses=losses,
+                served=n, predictions=2 * n, errors=errors[1], matured=2 * n, losses=losses,
                 paired={"squared_error": Moments(n, -0.001, 4.0 * n)},
             ),
         },
@@ -90,6 +91,7 @@ def measure() -> Costs:
     """All of it; some seconds."""
     experiment, known = trial(), standing()
     known = decide(experiment, known).standing
+    few = decide(experiment, standing(500, (20, 20))).standing
     promote, harm = designs(experiment.rule, 0.05, 1)
     moments = known.observations(experiment, "new")
     r, n = np.random.default_rng(1), 20_000
@@ -101,6 +103,7 @@ def measure() -> Costs:
     exposures = [Exposure(k, "old", {"old": False, "new": False}) for k in range(n)]
     return Costs(
         look=per_call(lambda: decide(experiment, known), 200),
+        few_errors=per_call(lambda: decide(experiment, few), 200),
         posterior=per_call(lambda: _believed(moments), 1000),
         test=per_call(lambda: look(promote, harm, moments, is_past_end=False), 1000),
         evidence=per_call(lambda: fold(experiment, exposures, pairs), 1) / n / 2,
@@ -127,6 +130,7 @@ def table(costs: Costs) -> str:
     gbstats = "not here: python -m tests.oracles.make" if costs.gbstats is None else f"{costs.gbstats:.0f}"
     rows = [
         ("posterior, test, guardrails and decision, a look", f"{costs.look:.1f}", f"{GOALS['look']:g}", gbstats),
+        ("... while errors are few: 20 of 1,000 on either side", f"{costs.few_errors:.1f}", f"{GOALS['look']:g}", ""),
         ("... of which the posterior: chance to win, interval, risks", f"{costs.posterior:.1f}", "", gbstats),
         ("... of which the sequential test", f"{costs.test:.1f}", "", ""),
         ("evidence, an event and variant, in batches of 20,000", f"{costs.evidence:.2f}", f"{GOALS['evidence']:g}", ""),
@@ -141,7 +145,7 @@ def main() -> int:
     """1 if something costs more than is wanted."""
     costs = measure()
     print(table(costs))
-    return int(costs.look > GOALS["look"] or costs.evidence > GOALS["evidence"])
+    return int(max(costs.look, costs.few_errors) > GOALS["look"] or costs.evidence > GOALS["evidence"])
 
 
 if __name__ == "__main__":

@@ -69,6 +69,23 @@ def test_small_counts_are_exact(a: tuple[int, int], b: tuple[int, int]) -> None:
     assert expected_excess(after(*b), after(*a)) == pytest.approx(shown, abs=2e-3)
 
 
+def test_few_errors_are_compared_as_by_a_fine_quadrature() -> None:
+    """300 pairs of rare fractions by chance; of a uniform grid in the root of the champion's fraction."""
+    r, grid, seen = np.random.default_rng(5), (np.arange(4000) + 0.5) / 4000, 0
+    while seen < 300:
+        n_a = int(10 ** r.uniform(1.8, 6.0))
+        n_b, errors = int(n_a * 10 ** r.uniform(-1.0, 0.36)), 10 ** r.uniform(-1.0, 1.4)
+        k_a, k_b = int(r.poisson(errors)), int(r.poisson(errors * n_b / n_a * 2.0 ** r.uniform(-1.5, 1.5)))
+        if n_b < 50 or max(k_a / n_a, k_b / n_b) > 0.04:
+            continue
+        margin = float(r.choice([0.0, 0.0002, 0.001, 0.005, 0.02]))
+        of_a, of_b, seen = beta_distribution(*after(k_a, n_a)), after(k_b, n_b), seen + 1
+        root = of_a.ppf(1.0 - 1e-12) ** 0.5 * grid
+        density = of_a.pdf(root * root) * root
+        exact = float(density @ beta_distribution(*of_b).sf(root * root + margin) / density.sum())
+        assert probability_greater(of_b, after(k_a, n_a), margin) == pytest.approx(exact, abs=2e-4)
+
+
 def test_where_a_normal_will_do() -> None:
     assert is_small(0, 0)
     assert is_small(5, 1000)
