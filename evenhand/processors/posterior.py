@@ -85,7 +85,8 @@ class Posterior(Processor):
                 places.append([topic, self.partition, record.offset, record.offset])
                 self.reports[of] = Report(event.variants, event.digest, [tuple(each) for each in places], event.phases)
                 output.rows[_report_row(of)] = msgspec.json.encode(self.reports[of])
-        for subject, trial in sorted(touched.items(), key=lambda item: (item[1].next_epoch, item[0])):
+        # In order of event time, whatever a batch holds: what came before a trial is judged before it (`_past`).
+        for subject, trial in sorted(touched.items(), key=lambda item: (*_place(item[1]), item[0])):
             self._judge(subject, trial, output)
             output.rows[TRIAL_ROW + subject.encode()] = msgspec.json.encode(trial)
         return output
@@ -196,6 +197,11 @@ class Posterior(Processor):
             *cloud_headers("DecisionMade", event.id, SOURCE, event.time),
         ]
         output.send(DECISIONS, self.partition, Row(model.encode(), encode(event), headers))
+
+
+def _place(trial: Trial) -> tuple[int, bool]:
+    """Where the next epoch begins; at one place, what has been judged before goes first."""
+    return trial.next_epoch * trial.experiment.epoch_s, trial.standing.reached_ms == 0
 
 
 def _report_row(of: tuple[str, int, int]) -> bytes:
