@@ -16,6 +16,7 @@ from models.training import Table
 if TYPE_CHECKING:
     import polars as pl
 
+_LEAST_TARGETS = 100
 _LEVEL = 0.98  # autocorrelation of what does not change but stands
 
 
@@ -32,6 +33,8 @@ def read_feature_table(path: Path, features: Sequence[str], target: str, steps: 
             raise InvalidConfiguration(f"{path}: there is no column {name!r}{nearest(name, frame.columns)}")
     if target in features:
         raise InvalidConfiguration(f"{target!r} is the target: as a feature it would forecast itself")
+    if len(frame) < _LEAST_TARGETS:
+        raise EvenhandError(f"{path}: {len(frame)} rows are too few to learn from")
     times = times_of(frame, str(path))
     rows = _numbers(frame, features)
     _refuse(path, times, rows, features)
@@ -52,6 +55,13 @@ def read_feature_table(path: Path, features: Sequence[str], target: str, steps: 
     return Table(times - interval, rows, targets), interval, digest.hexdigest()
 
 
+def known_at(table: Table, interval: int) -> IntArray:
+    """When the target of each step was known, in ms: with the row that many rows later, however far away that is."""
+    times, steps = table.open_time + interval, table.targets.shape[1]
+    later = np.append(times, times[-1] + interval * np.arange(1, steps + 1, dtype=np.int64))
+    return np.column_stack([later[step : step + len(times)] for step in range(1, steps + 1)])
+
+
 def _numbers(frame: "pl.DataFrame", names: Sequence[str]) -> FloatArray:
     import polars as pl  # noqa: PLC0415
 
@@ -70,7 +80,7 @@ def _refuse(path: Path, times: IntArray, rows: FloatArray, features: Sequence[st
 
 def _refuse_levels(path: Path, target: str, labels: FloatArray) -> None:
     known = labels[np.isfinite(labels)]
-    if len(known) < 100:
+    if len(known) < _LEAST_TARGETS:
         raise EvenhandError(f"{path}: {len(known)} targets are too few to learn from")
     if known.std() > 0 and np.corrcoef(known[:-1], known[1:])[0, 1] > _LEVEL:
         raise EvenhandError(

@@ -14,7 +14,7 @@ from models.features import make_feature
 from models.learners import examples_of
 from models.signature import Signature
 from models.training import Table, make_table
-from trainer.feature_table import read_feature_table
+from trainer.feature_table import known_at, read_feature_table
 from trainer.history import read_history
 from trainer.progress import Progress
 from trainer.settings import TrainingSettings
@@ -80,6 +80,5 @@ def _of_table(settings: TrainingSettings) -> Prepared:
     )  # fmt: skip
     known = np.isfinite(table.targets).any(axis=1)
     made = table.open_time[known] + interval
-    steps = np.arange(1, settings.horizon + 1, dtype=np.int64) * interval
-    examples = Examples(made, made[:, None] + steps, table.rows[known], table.targets[known])
+    examples = Examples(made, known_at(table, interval)[known], table.rows[known], table.targets[known])
     return Prepared(endpoint, signature, examples, table, digest, (int(table.open_time[0]), int(made[-1])))

@@ -12,6 +12,7 @@ from evenhand.cli.run import run
 from evenhand.errors import EvenhandError, InvalidConfiguration
 from evenhand.training.contest import contest
 from evenhand.training.leakage import LeakFound
+from evenhand.training.walk_forward import WalkForward
 from models.candle_files import InvalidCandles
 from trainer.feature_table import read_feature_table
 from trainer.pipeline import train, walk_plan
@@ -67,6 +68,21 @@ def test_steps_are_those_of_the_rows_that_follow(path: Path, frame: pl.DataFrame
     np.testing.assert_array_equal(table.targets[-1], [y[-1], np.nan, np.nan])
 
 
+def test_a_target_is_known_when_the_next_row_is_however_late_that_comes(path: Path, frame: pl.DataFrame) -> None:
+    month = 30 * 86_400_000
+    frame.with_columns(
+        time=pl.col("time") + pl.when(pl.int_range(pl.len()) >= 1500).then(month).otherwise(0)
+    ).write_parquet(path)
+    settings = TrainingSettings(data=path, features=("a", "b"), target="y", models=("ridge",), horizon=2)
+    examples = prepare(settings, None, QUIET).examples
+    assert examples.known_at[1498].tolist() == [examples.made_at[1499], examples.made_at[1500]]
+    assert examples.known_at[1499, 0] == examples.made_at[1500] == examples.made_at[1499] + month + 60_000
+    assert examples.known_at[-1, 0] == examples.made_at[-1] + 60_000
+    learned = next(WalkForward(start_ms=int(examples.made_at[1500]) - 1, test_ms=month).folds(examples)).train
+    assert 1498 in learned
+    assert 1499 not in learned  # nobody knew what came of it
+
+
 def test_a_column_that_knows_the_target_is_named(path: Path, frame: pl.DataFrame) -> None:
     frame.with_columns(more=pl.col("y") * 3 + 1).write_parquet(path)
     with pytest.raises(LeakFound, match="more: explains"):
@@ -92,9 +108,10 @@ def test_what_cannot_be_learned_from_is_refused(path: Path, frame: pl.DataFrame)
     frame.reverse().write_parquet(path)
     with pytest.raises(InvalidCandles, match="row 2: its time is not after"):
         read_feature_table(path, ["a"], "y", 1)
-    frame.head(20).write_parquet(path)
-    with pytest.raises(EvenhandError, match="too few"):
-        read_feature_table(path, ["a"], "y", 1)
+    for few in (20, 1, 0):
+        frame.head(few).write_parquet(path)
+        with pytest.raises(EvenhandError, match=f"{few} rows are too few"):
+            read_feature_table(path, ["a"], "y", 1)
 
 
 def test_who_knows_how_far_off_it_is_is_judged_by_that(tmp_path: Path) -> None:
