@@ -11,6 +11,7 @@ from aiokafka.structs import TopicPartition
 from evenhand.codec import decoder
 from evenhand.errors import EvenhandError
 from evenhand.events import ControlChanged, PredictionRequested, PredictionScored, Ticked
+from evenhand.processors.inference import target_times
 from evenhand.topics import REQUESTS, SCORED
 from evenhand.training.matured import Asked, Matured, matured
 from evenhand.training.versioning import parse
@@ -147,13 +148,20 @@ async def _learn(
     scored, sources = await _scored(reader, name, seen, upto)
     signature = model.signature
     asked = Asked(signature.features, signature.max_horizon, signature.horizon_s * 1000, signature.aligned)
-    table = matured(await _requests(reader, name), scored, asked)
+    requests, trained_to = await _requests(reader, name), card.description.trained_to or 0
+    # What its training has seen, it would learn twice, and take itself for better than it is.
+    unseen = [one for one in scored if _target_time(requests.get(one.request_id), one.step, model) > trained_to]
+    table = matured(requests, unseen, asked)
     if table.outcomes < least:
         raise NothingToLearn(
             f"{table.outcomes or 'no'} outcomes have matured for {name} since {version}: wait for {least} of them",
             table.outcomes,
         )
     return _Learned(model.updated(table.rows, table.targets), table, sources)
+
+
+def _target_time(request: PredictionRequested | None, step: int, model: Model) -> int:
+    return 0 if request is None else target_times(request.time, step, model)[step - 1]
 
 
 class _Read(NamedTuple):

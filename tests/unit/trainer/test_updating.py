@@ -109,6 +109,17 @@ async def test_it_learns_once_from_what_requests_share_and_names_the_offsets(sto
     )
 
 
+async def test_what_the_training_has_seen_is_not_learned_twice(store: ModelStore) -> None:
+    about = Description(summary="later", trained_to=START + 100 * HOUR)
+    store.save("m", "1.1.0", store.load("m", "1.0.0"), about)
+    log = Log()
+    tell(log, range(120), slope=1.0)
+    found = await update(log, store, "m", "1.1.0")
+    # Of hour 99, whose first step ends when the training did, only the second one is new.
+    assert (found.rows, found.outcomes) == (2 * 21, 2 * (20 * 2 + 1))
+    assert (await reproduce(log, store, "m", "1.1.1")).verdict == "identical"
+
+
 async def test_in_two_goes_and_in_any_order_it_is_the_same_to_the_byte(store: ModelStore, tmp_path: Path) -> None:
     log, whole = Log(), Log(backwards=True)
     tell(log, range(80), slope=1.0)
