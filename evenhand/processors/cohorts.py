@@ -2,11 +2,13 @@
 
 The population is fixed at exposure. A cohort is a run of whole epochs; when its wait is over, it is due: what was
 served in it, and how much of that came back in time. Both count units, as the sample ratio does: of a unit with many
-requests, its first one. At most about twenty cohorts are open, whatever the traffic.
+requests, its first one. At most about twenty cohorts are open, whatever the traffic; a unit with many requests takes
+eight bytes for as long as its cohort is open, for all that an epoch adds must fit in one record batch.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
 
 import msgspec
 
@@ -14,11 +16,12 @@ from evenhand.codec import stable_id
 from evenhand.experiments.evidence import Exposure, Pair
 from evenhand.processors.subjects import Subject
 
-COHORTS_ROW, FIRSTS_ROW = b"k/", b"q/"
+COHORTS_ROW, FIRSTS_ROW = b"k/", b"f/"
 COHORTS_OF_A_WAIT = 16
+_SIZE = 8
 
 Returns = dict[str, dict[str, list[int]]]  # by control and variant: served, returned
-Firsts = dict[str, tuple[str, str]]  # id of the pair that a unit's first request leads to -> control, variant
+Firsts = dict[bytes, tuple[str, str]]  # hash of the pair that a unit's first request leads to -> control, variant
 
 
 class Cohorts:
@@ -37,7 +40,7 @@ class Cohorts:
                 )
             elif key.startswith(FIRSTS_ROW):
                 subject, epoch = key.removeprefix(FIRSTS_ROW).decode().rsplit("/", 1)
-                self._firsts[subject][int(epoch)] = msgspec.msgpack.decode(value, type=Firsts)
+                self._firsts[subject][int(epoch)] = _unpacked(value)
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """All that is waited for."""
@@ -45,7 +48,7 @@ class Cohorts:
             yield COHORTS_ROW + subject.encode(), msgspec.msgpack.encode(cohorts)
         for subject, epochs in self._firsts.items():
             for epoch, firsts in epochs.items():
-                yield _firsts_row(subject, epoch), msgspec.msgpack.encode(firsts)
+                yield _firsts_row(subject, epoch), _packed(firsts)
 
     def count(
         self,
@@ -65,17 +68,17 @@ class Cohorts:
                 of = cohorts.setdefault(epoch // span, {}).setdefault(each.control, {})
                 of.setdefault(each.variant, [0, 0])[0] += 1
                 if each.unit:
-                    firsts[stable_id("scored", request, 1)] = each.control, each.variant
+                    firsts[_short(stable_id("scored", request, 1))] = each.control, each.variant
         rows: dict[bytes, bytes | None] = {}
         if firsts:
             self._firsts[name][epoch] = firsts
-            rows[_firsts_row(name, epoch)] = msgspec.msgpack.encode(firsts)
+            rows[_firsts_row(name, epoch)] = _packed(firsts)
         asked = self._firsts[name]
         for pair_id, pair in pairs:
             if pair.served and pair.predicted_time:
                 at = pair.predicted_time // epoch_ms
                 control, variant = (
-                    (pair.control, pair.served) if pair.control else asked.get(at, {}).get(pair_id, ("", ""))
+                    (pair.control, pair.served) if pair.control else asked.get(at, {}).get(_short(pair_id), ("", ""))
                 )
                 found = cohorts.get(at // span, {}).get(control, {}).get(variant)
                 if found is not None and at >= subject.first_epoch:
@@ -115,3 +118,25 @@ def _span(subject: Subject) -> int:
 
 def _firsts_row(subject: str, epoch: int) -> bytes:
     return FIRSTS_ROW + f"{subject}/{epoch}".encode()
+
+
+def _short(pair_id: str) -> bytes:
+    return blake2b(pair_id.encode(), digest_size=_SIZE).digest()
+
+
+def _packed(firsts: Firsts) -> bytes:
+    """Hashes end to end, by control and variant."""
+    grouped: dict[str, dict[str, bytearray]] = {}
+    for short, (control, variant) in firsts.items():
+        grouped.setdefault(control, {}).setdefault(variant, bytearray()).extend(short)
+    return msgspec.msgpack.encode(grouped)
+
+
+def _unpacked(value: bytes) -> Firsts:
+    grouped = msgspec.msgpack.decode(value, type=dict[str, dict[str, bytes]])
+    return {
+        hashes[at : at + _SIZE]: (control, variant)
+        for control, variants in grouped.items()
+        for variant, hashes in variants.items()
+        for at in range(0, len(hashes), _SIZE)
+    }

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from evenhand.codec import stable_id
 from evenhand.events import Phase
 from evenhand.experiments.assignment import Ring
-from evenhand.experiments.evidence import Exposure, count_phases, merge_phases
+from evenhand.experiments.evidence import Exposure, Pair, count_phases, merge_phases
 from evenhand.experiments.srm import LOG_ENOUGH, log_e, mismatch
+from evenhand.processors.cohorts import Cohorts
+from evenhand.processors.subjects import Subject
 from evenhand.processors.units import Units
 from tests.unit.processors.play import trial
 
@@ -93,3 +96,28 @@ def test_where_each_user_asks_about_one_key_a_right_split_stays_right_and_a_wron
     assert sum(sent["right"]["c"].served.values()) == pytest.approx(6_000, rel=0.08)
     assert mismatch(sent["right"].values()) is None
     assert mismatch(sent["wrong"].values()) is not None
+
+
+def test_fifty_thousand_new_units_of_an_epoch_fit_in_one_record_batch_and_are_waited_for_after_a_restart() -> None:
+    """All rows of a closing epoch are written with one tick; what is too large ends every worker that tries."""
+    asked = exposures([f"user-{i}" for i in range(25_000)]) | {
+        f"n{i}": Exposure(i, "new", {}, "c" * 16, f"other-{i}") for i in range(25_000)
+    }
+    units, cohorts, subject = Units(0, 1), Cohorts(), Subject(trial(), (0, "c"), 1, wait_s=30)
+    counted = units.count("trial", 1, asked)
+    _, rows = cohorts.count(subject, 1, counted.firsts, [])
+    assert len(counted.firsts) == 50_000
+    assert sum(len(key) + len(value or b"") for key, value in (counted.rows | rows).items()) < 900_000
+    again = Cohorts()
+    again.load((key, value) for key, value in rows.items() if value is not None)
+    assert dict(again.rows()) == rows
+    served = {
+        stable_id("scored", request, 1): Pair(
+            2, "", 0.0, {}, (0, "", "", ""), "new", "", subject.experiment.epoch_s * 1000
+        )
+        for request in asked
+        if request.startswith("n")
+    }
+    again.count(subject, 2, [], served.items())
+    due, _ = again.count(subject, 10, [], [])
+    assert due == {"c": {"old": [25_000, 0]}, "c" * 16: {"new": [25_000, 25_000]}}
