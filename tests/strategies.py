@@ -6,10 +6,12 @@ import msgspec
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from evenhand.events import OutcomeObserved
+from evenhand.events import MetricObserved, OutcomeObserved
+from evenhand.events.event import LARGEST
 from evenhand.experiments.experiment import Experiment, Variant
 
 SAFE = 2**53
+_SIZES = st.floats(-LARGEST, LARGEST)
 
 
 def values(kind: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901, PLR0912 - one a kind
@@ -61,6 +63,8 @@ def structs(cls: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
     if cls is OutcomeObserved:
         return _outcomes(kind)
     required = {field.name: values(field.type) for field in kind.fields if field.required}
+    if cls is MetricObserved:
+        required["value"] = _SIZES
     optional = {field.name: values(field.type) for field in kind.fields if not field.required}
     return st.fixed_dictionaries(required, optional=optional).map(lambda fields: cls(**fields))
 
@@ -82,7 +86,7 @@ def experiments() -> st.SearchStrategy[Experiment]:
 
 def _outcomes(kind: inspect.StructType) -> st.SearchStrategy[OutcomeObserved]:
     fields = {field.name: field.type for field in kind.fields}
-    common = {name: values(fields[name]) for name in ("id", "time", "key", "value")}
+    common = {name: values(fields[name]) for name in ("id", "time", "key")} | {"value": _SIZES}
     by_time = {**common, "target_time": values(fields["time"])}
     by_request = {**common, "request_id": values(fields["id"])}
     return st.one_of(

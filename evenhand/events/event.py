@@ -15,6 +15,7 @@ Request = Annotated[Text, Meta(description="id of a PredictionRequested")]
 Unit = Annotated[Text, Meta(description="who is assigned to a variant: a user, a session; default: the request")]
 Key = Annotated[str, Meta(min_length=1, max_length=256, description="series or entity; decides the partition")]
 Step = Annotated[int, Meta(ge=1, le=MAX_HORIZON)]
+LARGEST = 1e50  # its fourth power, summed up over a million million events, is a number still, and JSON can carry it
 Feature = Annotated[str, Meta(min_length=1, max_length=128)]
 Features = (
     Annotated[list[float], Meta(min_length=1, max_length=4096)]
@@ -28,3 +29,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     id: Id
     time: Time
     key: Key
+
+
+def check_size(value: float) -> None:
+    """Raise ValueError for a value that sums cannot hold; the schema has no bound, for it may not become narrower."""
+    if not -LARGEST <= value <= LARGEST:
+        raise ValueError(f"value is {value:g}: at most {LARGEST:g} is taken, send it in another unit or leave it out")

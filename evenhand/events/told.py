@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from evenhand.events.event import Event, Features, Model, Request, Step, Text, Time, Unit
+from evenhand.events.event import Event, Features, Model, Request, Step, Text, Time, Unit, check_size
 from evenhand.experiments.experiment import Experiment
 from evenhand.monitoring import Monitoring
 
@@ -40,6 +40,7 @@ class OutcomeObserved(Event, frozen=True, kw_only=True, omit_defaults=True):
             raise ValueError("give either request_id or target_time")
         if self.step is not None and self.request_id is None:
             raise ValueError("step goes with request_id")
+        check_size(self.value)
 
 
 class MetricObserved(Event, frozen=True, kw_only=True, omit_defaults=True):
@@ -50,6 +51,9 @@ class MetricObserved(Event, frozen=True, kw_only=True, omit_defaults=True):
     model: Model | None = None
     unit: Unit | None = None
     request_id: Request | None = None
+
+    def __post_init__(self) -> None:
+        check_size(self.value)
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -8,7 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -18,6 +18,7 @@ from evenhand.codec import decoder, encode, stable_id
 from evenhand.envelope import cloud_headers, header, integer_header
 from evenhand.errors import ModelUnavailable
 from evenhand.events import ControlChanged, PredictionMade, RequestAssigned, ShadowPrediction, Ticked
+from evenhand.events.event import LARGEST
 from evenhand.processors.base import Output, Processor, Record, Row
 from evenhand.processors.given import GIVEN, is_given, response_time_of
 from evenhand.processors.in_band import InBand, passed_on
@@ -219,19 +220,31 @@ def ask(predictor: Predictor, rows: NDArray[np.float64], horizon: int) -> list[A
     """A version's answers to rows; where it fails on all together, each row is asked by itself."""
     try:
         answer = predictor.predict(rows, horizon)
+        intervals: Sequence[Any] = answer.intervals or [None] * len(rows)
+        if not len(answer.values) == len(answer.confidence) == len(intervals) == len(rows):
+            raise ValueError(f"{len(rows)} rows were asked, and {len(answer.values)} are answered")
     except Exception as error:  # noqa: BLE001 - whatever a model raises is an answer that its user must see
         if len(rows) == 1:
             return [Answered(error=f"{type(error).__name__}: {error}"[:1000])]
         return [one for i in range(len(rows)) for one in ask(predictor, rows[i : i + 1], horizon)]
-    finite = math.isfinite
-    nothing: list[None] = [None] * len(answer.values)
-    every_interval = answer.intervals or nothing
-    return [
-        Answered(tuple(values), confidence, intervals)
-        if all(map(finite, values))
-        else Answered(error=f"the version answered {values}, which is no number")
-        for values, confidence, intervals in zip(answer.values, answer.confidence, every_interval, strict=True)
-    ]
+    return [_answered(horizon, *each) for each in zip(answer.values, answer.confidence, intervals, strict=True)]
+
+
+def _answered(
+    horizon: int, values: Sequence[float], confidence: Sequence[float], intervals: Sequence[tuple[float, float]] | None
+) -> Answered:
+    """What JSON cannot carry, or sums cannot, is no answer; an interval without an end is none."""
+    if len(values) != horizon:
+        return Answered(error=f"the version answered {len(values)} steps, {horizon} were asked")
+    for value in values:
+        if not -LARGEST <= value <= LARGEST:
+            return Answered(error=f"the version answered {values}, not finite numbers of at most {LARGEST:g}"[:1000])
+    for value in confidence:
+        if not -LARGEST <= value <= LARGEST:
+            return Answered(error=f"the version answered a confidence of {confidence}, which are no numbers"[:1000])
+    if intervals is not None and not all(-LARGEST <= end <= LARGEST for interval in intervals for end in interval):
+        intervals = None
+    return Answered(tuple(values), confidence, intervals)
 
 
 def target_times(time_ms: int, horizon: int, predictor: Predictor) -> tuple[int, ...]:
