@@ -79,7 +79,11 @@ def candles_from_frame(
     """Check a frame as `read_candles` does; `source` is what errors call it."""
     import polars as pl  # noqa: PLC0415
 
-    frame = frame.rename({name: name.strip().lower() for name in frame.columns})
+    names = [name.strip().lower() for name in frame.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise EvenhandError(f"{source}: two columns are called {', '.join(twice)}, whatever their case: keep one")
+    frame = frame.rename(dict(zip(frame.columns, names, strict=True)))
     time_name = next((name for name in TIME_NAMES if name in frame.columns), None)
     missing = [name for name in (*PRICES, "volume") if name not in frame.columns]
     if time_name is None or missing:

@@ -94,6 +94,8 @@ def test_what_is_no_file_of_candles_is_refused(tmp_path: Path) -> None:
         read_candles(write(tmp_path, GOOD, name="candles.txt"))
     with pytest.raises(EvenhandError, match=r"no column high.*its columns are open_time, open, hi"):
         read_candles(write(tmp_path, GOOD, HEADER.replace("high", "hi")))
+    with pytest.raises(EvenhandError, match="two columns are called open"):
+        read_candles(write(tmp_path, GOOD, HEADER.replace("high", "Open")))
     with pytest.raises(EvenhandError, match="no candles"):
         read_candles(write(tmp_path, []))
     (tmp_path / "torn.parquet").write_bytes(b"PAR1 and then nothing")
