@@ -38,6 +38,15 @@ def version_key(version: str) -> tuple[int, int, int, bool, str]:
     return int(major), int(minor), int(patch), before is None, before or ""
 
 
+def require_name(name: str) -> None:
+    """Raise InvalidConfiguration for what no model may be called."""
+    if not _NAME.fullmatch(name):
+        raise InvalidConfiguration(
+            f"model name {name!r} has other characters than letters, digits, '.', '_', '-', '@', or does not begin "
+            "with a letter or digit"
+        )
+
+
 class ModelStore:
     """Saves and loads versions under a folder. Loaded ones stay in memory."""
 
@@ -53,10 +62,7 @@ class ModelStore:
 
         Of the `rows` that it was trained on the last ones are kept: what is normal, for whoever watches for drift.
         """
-        if not _NAME.fullmatch(name):
-            raise InvalidConfiguration(
-                f"model name {name!r} has other characters than letters, digits, '.', '_', '-', '@'"
-            )
+        require_name(name)
         version_key(version)
         files = model.save()
         if rows is not None:

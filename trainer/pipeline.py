@@ -12,7 +12,7 @@ from evenhand.training.scores import ScoreSettings
 from evenhand.training.walk_forward import WalkForward
 from models.config import ModelsConfig
 from models.signature import Signature
-from models.store import ModelStore
+from models.store import ModelStore, require_name
 from trainer.preparation import prepare
 from trainer.progress import Progress
 from trainer.registering import Registered, measured, register
@@ -34,6 +34,8 @@ def train(
 ) -> TrainingReport:
     """Run it. `kept` is where forecasts of finished folds lie; `store` gets the versions; `kafka` has the topic."""
     kinds = settings.kinds()
+    if store is not None:  # hours before anything is saved
+        require_name(settings.name)
     found = prepare(settings, declared, progress, kafka)
     examples, names = found.examples, found.signature.features
     walkers = {

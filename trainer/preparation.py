@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adapters.kafka.settings import KafkaSettings
+from evenhand.errors import EvenhandError
 from evenhand.training.examples import Examples
 from evenhand.training.leakage import AuditSettings, audit_labels, require_clean
 from models.audit import audit_candle_features
@@ -18,6 +19,8 @@ from trainer.feature_table import known_at, read_feature_table
 from trainer.history import read_history
 from trainer.progress import Progress
 from trainer.settings import TrainingSettings
+
+_LEAST_ROWS = 100
 
 
 class Prepared(NamedTuple):
@@ -44,6 +47,11 @@ def prepare(
 ) -> Prepared:
     """Read and audit. Raises LeakFound with the name of a feature that knows what is to come."""
     found = _of_table(settings) if settings.features else _of_candles(settings, declared, progress, kafka)
+    if len(found.examples) < _LEAST_ROWS:
+        raise EvenhandError(
+            f"{settings.source}: {len(found.examples)} rows are left to learn from, with all features and a target: "
+            "features warm up again behind each gap, so give a longer history, one with fewer gaps, or shorter features"
+        )
     progress.tell("auditing the table for columns that know their label")
     names = found.signature.features
     require_clean(audit_labels(names, found.examples.rows, found.examples.targets, AuditSettings()))

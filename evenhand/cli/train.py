@@ -36,7 +36,7 @@ def train(  # noqa: PLR0913, PLR0917  a flag each
     embargo_hours: Annotated[
         float, typer.Option(help="What a fold leaves out before its test, besides the purge")
     ] = 0.0,
-    seed: Annotated[int, typer.Option(help="The same seed and data give the same numbers")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed and data give the same numbers", min=0, max=2**32 - 1)] = 0,
     tune: Annotated[int, typer.Option(help="Sets of parameters to try inside each fold", min=1, max=1000)] = 1,
     onnx: Annotated[
         bool, typer.Option("--onnx", help="Nets answer by ONNX Runtime, if it says what numpy says")

@@ -17,7 +17,7 @@ import pytest
 import trainer.walking
 from evenhand.cli import exits
 from evenhand.cli.run import run
-from evenhand.errors import InvalidConfiguration
+from evenhand.errors import EvenhandError, InvalidConfiguration
 from evenhand.training.examples import Examples, FloatArray
 from evenhand.training.walk_forward import Fold, forecast_fold
 from models.store import ModelStore
@@ -125,6 +125,24 @@ def test_what_cannot_be_trained_is_refused(data: Path, capsys: pytest.CaptureFix
         TrainingSettings(data=data, models=("rigde",)).kinds()
     assert run(["train", "--data", "nowhere.csv"]) == exits.FAILED
     assert "there is no such file" in capsys.readouterr().err
+    assert run(["train", "--data", str(data), "--seed", "-1"]) == exits.USAGE
+    assert "--seed" in capsys.readouterr().err
+
+
+def test_a_name_that_nothing_can_be_saved_by_is_refused_before_anything_is_learned(data: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    settings = TrainingSettings(data=data, models=("ridge",), model="my momentum")
+    with pytest.raises(InvalidConfiguration, match="my momentum"):
+        train(settings, None, ModelStore(tmp_path / "models"), tmp_path / "kept", Told(told.append))
+    assert told == []
+
+
+def test_candles_that_never_warm_up_are_refused_with_the_reason(data: Path, tmp_path: Path) -> None:
+    candles = pl.read_csv(data)
+    market = tmp_path / "market.csv"
+    candles.filter(pl.int_range(pl.len()) % 24 < 7).write_csv(market)  # seven hours a day
+    with pytest.raises(EvenhandError, match=r"0 rows are left to learn from.*behind each gap"):
+        train(TrainingSettings(data=market, models=("ridge",)), None, None, tmp_path / "kept", QUIET)
 
 
 def test_processes_in_parallel_give_the_same_numbers_as_one(data: Path, tmp_path: Path) -> None:
