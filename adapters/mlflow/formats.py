@@ -34,7 +34,9 @@ def _files(model: Any) -> dict[str, bytes]:
     if "torch" in origins and hasattr(model, "state_dict"):
         from safetensors.torch import save  # noqa: PLC0415
 
-        return {"model.safetensors": save({name: one.contiguous() for name, one in model.state_dict().items()})}
+        # Copies, for safetensors refuses what two names share, such as tied weights.
+        tensors = {name: one.detach().clone().contiguous() for name, one in model.state_dict().items()}
+        return {"model.safetensors": save(tensors)}
     if "sklearn" in origins:
         import skops.io  # noqa: PLC0415  seconds
 

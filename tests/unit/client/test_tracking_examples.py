@@ -11,6 +11,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from safetensors.numpy import load
 from sklearn.linear_model import Ridge
 
 from adapters.mlflow.formats import model_files
@@ -154,6 +155,9 @@ def test_models_are_logged_without_pickle_or_the_formats_are_named() -> None:
     booster = lightgbm.train({"verbosity": -1}, lightgbm.Dataset(x, y), num_boost_round=1)
     assert names(booster) == {"model.txt"}
     assert names(torch.nn.Linear(2, 1)) == {"model.safetensors"}
+    tied = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    tied[1].weight = tied[0].weight
+    assert load(model_files(tied)["model.safetensors"]).keys() == tied.state_dict().keys()
     assert names(Ridge().fit(x, y)) == {"model.skops"}
     with pytest.raises(InvalidConfiguration, match=r"object has no format without pickle.*skops"):
         model_files(object())
