@@ -70,7 +70,12 @@ def times_of(frame: "pl.DataFrame", source: str) -> npt.NDArray[np.int64]:
     times = _times_ms(frame[name])
     if times.null_count():
         raise EvenhandError(f"{source}: {times.null_count()} rows have no {name} that can be read")
-    return times.to_numpy().astype(np.int64)
+    at = times.to_numpy().astype(np.int64)
+    wrong = np.flatnonzero((at < _EARLIEST_MS) | (at > _LATEST_MS)).tolist()
+    if wrong:
+        reason = f"{name} is not in milliseconds since 1970"
+        raise InvalidCandles(source, [(row + 1, reason) for row in wrong[:_SHOWN]], len(wrong))
+    return at
 
 
 def candles_from_frame(

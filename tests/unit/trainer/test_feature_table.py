@@ -108,6 +108,9 @@ def test_what_cannot_be_learned_from_is_refused(path: Path, frame: pl.DataFrame)
     frame.reverse().write_parquet(path)
     with pytest.raises(InvalidCandles, match="row 2: its time is not after"):
         read_feature_table(path, ["a"], "y", 1)
+    frame.with_columns(time=pl.col("time") // 1000).write_parquet(path)  # seconds: steps would be a thousandth as long
+    with pytest.raises(InvalidCandles, match="row 1: time is not in milliseconds"):
+        read_feature_table(path, ["a"], "y", 1)
     for few in (20, 1, 0):
         frame.head(few).write_parquet(path)
         with pytest.raises(EvenhandError, match=f"{few} rows are too few"):
