@@ -19,6 +19,8 @@ from evenhand.topics import COMMANDS, DEAD_LETTERS, DECISIONS, REQUESTS
 
 SOURCE = "/evenhand/control"
 DONE_ROW, NAME_ROW = b"done/", b"name/"
+LONGEST_NAME = 200  # of a served model: names of what is made for it are longer, and must fit as well
+LONGEST_S = 10 * 366 * 86_400  # that an outcome may take: milliseconds of it fit in what keeps them
 PHASES = ("change_weights", "drop_variant")  # another phase of the experiment that runs
 
 
@@ -36,6 +38,7 @@ def after_command(current: ControlChanged | None, command: CommandGiven, used: I
     """What holds after a command; InvalidEvent says why it is refused. `used` names experiments that have run."""
     served = _commanded(current, command)
     experiment = served.experiment
+    _check_sizes(command.model, served)
     before = None if current is None else current.served.experiment
     if experiment is not None:
         if experiment.model != command.model:
@@ -54,6 +57,19 @@ def after_command(current: ControlChanged | None, command: CommandGiven, used: I
             )
     ended = before.name if before is not None and (experiment is None or experiment.name != before.name) else None
     return control(served, command.model, _after(current, command.time), command.id, ended=ended, reason=command.reason)
+
+
+def _check_sizes(model: str, served: Served) -> None:
+    """InvalidEvent for what the processors cannot keep: it would end every worker, at each start again."""
+    if len(model) > LONGEST_NAME:
+        raise InvalidEvent(f"the name of model {model[:20]!r}... has {len(model)} characters: at most {LONGEST_NAME}")
+    experiment = served.experiment
+    seconds = {"wait_s": served.wait_s}
+    if experiment is not None:
+        seconds |= {"the experiment's epoch_s": experiment.epoch_s, "the experiment's grace_s": experiment.grace_s}
+    for name, value in seconds.items():
+        if value > LONGEST_S:
+            raise InvalidEvent(f"{name} is {value}, longer than ten years: seconds are wanted, at most {LONGEST_S}")
 
 
 def _commanded(current: ControlChanged | None, command: CommandGiven) -> Served:

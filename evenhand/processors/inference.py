@@ -25,6 +25,7 @@ from evenhand.processors.in_band import InBand, passed_on
 from evenhand.topics import ASSIGNMENTS, PREDICTIONS, REQUESTS
 
 SOURCE = "/evenhand/inference"
+LONGEST_NAME = 256  # of an event's Text
 LARGEST_EXPONENT = 700.0  # what exp takes
 Clock = Callable[[], float]  # milliseconds
 ResponseTimes = Callable[[str], float | None]  # of a request, from a recording
@@ -157,7 +158,7 @@ class Inference(Processor):
         if answered.error is None:
             predictor = self._asked[request.model, assigned.version]
             times = target_times(request.time, request.horizon, predictor)
-            clusters = tuple([f"{request.key}@{time}" for time in times])
+            clusters = tuple([cluster_of(request.key, time) for time in times])
             prices = prices_of(request.features, predictor, answered.values)
         event = PredictionMade(
             id=stable_id("made", assigned.id),
@@ -252,6 +253,16 @@ def target_times(time_ms: int, horizon: int, predictor: Predictor) -> tuple[int,
     step = predictor.horizon_s * 1000
     start = time_ms - time_ms % step if predictor.aligned else time_ms
     return (start + step,) if horizon == 1 else tuple([start + step * i for i in range(1, horizon + 1)])
+
+
+def cluster_of(key: str, time_ms: int) -> str:
+    """What shares an outcome: of one key, for one time. A name has at most 256 characters, and so has a key.
+
+    >>> cluster_of("BTC-USD", 1_600_000_000_000)
+    'BTC-USD@1600000000000'
+    """
+    name = f"{key}@{time_ms}"
+    return name if len(name) <= LONGEST_NAME else f"{stable_id(key)}@{time_ms}"
 
 
 def prices_of(
