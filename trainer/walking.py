@@ -17,7 +17,7 @@ import numpy as np
 from evenhand.training.examples import Examples, FloatArray
 from evenhand.training.walk_forward import Fold, Walk, WalkForward, forecast_fold, join
 from models.base import Model
-from models.card import code_digest
+from models.card import code_digest, libraries
 from models.signature import Signature
 from trainer.progress import Progress
 from trainer.tuning import tuned_learner
@@ -100,7 +100,7 @@ def _errors(plan: Plan, job: _Job) -> dict[str, float]:
 
 
 def _digest(plan: Plan, walker: Walker) -> str:
-    what = [plan.data, code_digest(), msgspec.to_builtins(plan.signature), msgspec.to_builtins(plan.folds)]
+    what = [plan.data, code_digest(), libraries(), msgspec.to_builtins(plan.signature), msgspec.to_builtins(plan.folds)]
     what += [walker.kind, dict(walker.parameters), walker.trials, plan.seed, _FORMAT]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
 

@@ -64,6 +64,8 @@ def compare(one: Version, other: Version, data: Data = None, json: Json = False)
 
     store = _store()
     first, second = _named(one), _named(other)
+    for each in (first, second):
+        store.describe(*each)  # a name that there is not, before a file that there is not
     compared = compare_versions(store, first, second, read_candles(_data(data, first[0])), _declared(first[0]))
     result(compared, json, compared.text)
 
@@ -158,19 +160,22 @@ def _from_table(store: "ModelStore", card: "Card", path: Path) -> "Reproduced":
 
 
 def _learned_from(card: "Card", data: Path | None, key: str | None) -> "Candles":
-    """The candles of a file, or those of the records that a version was learned from."""
+    """The candles of a file, or those of the records that a version was learned from.
+
+    Repaired where they need it, as the training may have been asked to: the version's digest tells if it was not.
+    """
     from models.candle_files import read_candles
 
     sources = card.description.origin.sources
     if data is not None or not sources:
-        return read_candles(_data(data, card.model))
+        return read_candles(_data(data, card.model), repairs=[])
     from evenhand.client.connection import kafka_settings
     from trainer.history import read_history
     from trainer.progress import Told
     from trainer.settings import TrainingSettings
 
     ranges = ",".join(f"{one.partition}:{one.first}-{one.last + 1}" for one in sources)
-    asked = TrainingSettings(models=(), topic=sources[0].topic, offsets=ranges, key=key)
+    asked = TrainingSettings(models=(), topic=sources[0].topic, offsets=ranges, key=key, repair=True)
     return read_history(asked, Told(note), kafka_settings()).candles
 
 

@@ -110,6 +110,34 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
     assert again == whole
 
 
+def test_what_was_repaired_can_be_reproduced_and_what_is_not_there_is_named(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header, *rows = data.read_text().splitlines()
+    data.write_text("\n".join([header, *rows[:900], rows[500], *rows[900:]]) + "\n")
+    trained = ["train", "--data", str(data), "--models", "ridge", "--folds", "1", "--no-tracking"]
+    assert run(trained) == exits.FAILED
+    assert "row 901" in capsys.readouterr().err
+    assert run([*trained, "--repair"]) == exits.OK
+    assert run(["models", "reproduce", "momentum@1.0.0", "--data", str(data), "--json"]) == exits.OK
+    assert '"verdict":"identical"' in capsys.readouterr().out.replace(" ", "")
+    assert run(["models", "compare", "momentum@1.0.0", "momentun@1.0.0"]) == exits.FAILED
+    assert "no version 1.0.0 of model momentun" in capsys.readouterr().err
+
+
+def test_another_version_of_a_library_does_not_find_the_folds_of_the_last_one(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TrainingSettings(data=data, models=("ridge",), folds=1)
+    train(settings, None, None, tmp_path / "kept", QUIET)
+    before = len(list((tmp_path / "kept").iterdir()))
+    train(settings, None, None, tmp_path / "kept", QUIET)
+    assert len(list((tmp_path / "kept").iterdir())) == before
+    monkeypatch.setattr(trainer.walking, "libraries", lambda: {"lightgbm": "another"})
+    train(settings, None, None, tmp_path / "kept", QUIET)
+    assert len(list((tmp_path / "kept").iterdir())) == 2 * before
+
+
 def test_the_same_data_and_seed_give_the_same_files(data: Path, tmp_path: Path) -> None:
     settings = TrainingSettings(data=data, models=("lightgbm",))
     saved = []
