@@ -59,12 +59,11 @@ def observe(
     if breached is None:
         breached = state.breached
     if breached != state.breached:
-        recent = tuple(at for at in state.changes if at > time_ms - HOUR_MS)[-20:]
+        recent = tuple(at for at in state.changes if at > time_ms - HOUR_MS)[-max(20, rule.flaps) :]
         state = msgspec.structs.replace(state, breached=breached, changes=(*recent, time_ms), since_ms=time_ms)
-    flaps = sum(at > time_ms - HOUR_MS for at in state.changes)
     own = fingerprint(labels_of(rule, model))
     if state.phase == "firing":
-        quiet_ms = HOUR_MS if flaps > rule.flaps else 0
+        quiet_ms = HOUR_MS if len(state.changes) > rule.flaps else 0  # in the hour up to the last change
         if breached or time_ms - state.since_ms < quiet_ms:
             return state, None
         told = Transition(

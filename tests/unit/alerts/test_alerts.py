@@ -67,6 +67,20 @@ def test_what_flaps_is_told_once() -> None:
     assert told[-1][1].status == "resolved"
 
 
+@pytest.mark.parametrize(("flaps", "ends"), [(6, [7, 21, 35, 109]), (8, [7, 21, 35, 49])])
+def test_what_flaps_ends_when_an_hour_was_quiet(flaps: int, ends: list[int]) -> None:
+    rule = msgspec.structs.replace(SLOW, for_s=0, flaps=flaps)
+    told, _ = play(rule, ([1500.0] * 7 + [900.0] * 7) * 4 + [900.0] * 70)  # eight changes, the last at minute 49
+    assert [place for place, one in told if one.status == "resolved"] == ends
+
+
+def test_a_rule_may_allow_more_changes_than_usual() -> None:
+    rule = msgspec.structs.replace(SLOW, for_s=0, flaps=30)
+    told, _ = play(rule, [1500.0, 900.0] * 30 + [900.0] * 70)
+    assert len(told) == 31 + 1
+    assert told[-1][0] == 59 + 60
+
+
 def test_after_a_resolve_it_cools_down() -> None:
     told, _ = play(msgspec.structs.replace(SLOW, for_s=0, cooldown_s=300), [1500, 900, *[1500] * 6])
     assert [place for place, _ in told] == [0, 1, 6]
