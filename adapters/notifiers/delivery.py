@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from adapters.notifiers.base import Alert, Channel, DeliveryFailed
+from evenhand.errors import EvenhandError
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +35,8 @@ async def deliver(
         try:
             await channel.send(alert)
             return Delivery(channel=channel.name, alert_id=alert.id, delivered=True, tries=tries)
-        except DeliveryFailed as failure:
+        except Exception as error:  # noqa: BLE001 - what one channel raises must stop no other
+            failure = error if isinstance(error, DeliveryFailed) else _unforeseen(channel, error)
             pause = max(wait, failure.after_s)
             if not failure.again or waited + pause > deadline_s:
                 return Delivery(
@@ -42,3 +44,10 @@ async def deliver(
                 )
         await sleep(pause)
         waited, wait = waited + pause, min(2 * wait, longest_wait_s)
+
+
+def _unforeseen(channel: Channel, error: Exception) -> DeliveryFailed:
+    """By its kind alone: its words may hold a secret, unless they are ours."""
+    if isinstance(error, EvenhandError):
+        return DeliveryFailed(f"{channel.name}: {error}", again=False)
+    return DeliveryFailed(f"{channel.name}: not delivered ({type(error).__name__})")

@@ -73,7 +73,10 @@ async def post(
     resolver: CheckedResolver | None = None,
 ) -> None:
     """Send a body; DeliveryFailed unless the answer is 2xx. 429 and 5xx are worth another try, other 4xx are not."""
-    target = URL(url)
+    try:
+        target = URL(url)
+    except ValueError:  # its words may hold the URL
+        raise DeliveryFailed(f"{channel}: the URL cannot be read: write https://host/path", again=False) from None
     host = target.host or ""
     if target.user or target.password or not host or target.scheme not in {"https", "http"}:
         raise DeliveryFailed(f"{channel}: the URL is not https://host/path without credentials", again=False)

@@ -18,14 +18,15 @@ import trustme
 from aiosmtpd.controller import Controller
 from pydantic import SecretStr
 
-from adapters.notifiers.base import DeliveryFailed
+from adapters.errors import InvalidSetting
+from adapters.notifiers.base import Channel, DeliveryFailed
 from adapters.notifiers.console import Console
 from adapters.notifiers.delivery import deliver
 from adapters.notifiers.email import Email
 from adapters.notifiers.http import CheckedResolver, post
 from adapters.notifiers.slack import Slack, message
 from adapters.notifiers.webhook import Webhook
-from evenhand.events import AlertFired
+from evenhand.events import AlertFired, AlertResolved
 
 CANARY = "canary-5e1f"
 ALERT = AlertFired(
@@ -111,6 +112,34 @@ async def test_what_may_pass_is_tried_again_and_what_is_hopeless_is_not(
     assert (ended.delivered, ended.tries, len(server.got)) == (delivered, tries, tries)
     assert all(wait >= 7 for wait in waits)
     assert {headers["Idempotency-Key"] for _, headers, _ in server.got} == {"a1"}
+
+
+class Broken:
+    """A channel with a mistake in it."""
+
+    name = "broken"
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def send(self, alert: AlertFired | AlertResolved) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize(("channel", "tries", "said"), [
+    (Broken(UnicodeError(CANARY)), 2, "broken: not delivered (UnicodeError)"),
+    (Broken(InvalidSetting("install it")), 1, "broken: install it"),
+    (Slack(url=SecretStr(f"https://[::1/{CANARY}")), 1, "slack: the URL cannot be read: write https://host/path"),
+    (Webhook(url=SecretStr(f"https://h:{CANARY}/")), 1, "webhook: the URL cannot be read: write https://host/path"),
+])  # fmt: skip
+async def test_whatever_a_channel_raises_is_a_failed_delivery_of_its_own(
+    channel: Channel, tries: int, said: str
+) -> None:
+    async def sleep(seconds: float) -> None:
+        return
+
+    ended = await deliver(channel, ALERT, deadline_s=0.6, sleep=sleep)
+    assert (ended.delivered, ended.tries, ended.reason) == (False, tries, said)
 
 
 async def test_a_slow_server_is_left_at_the_deadline(server: Server) -> None:
