@@ -11,6 +11,7 @@ from functools import lru_cache
 from evenhand.processors.base import Headers, Record
 
 NEVER = -1  # no tick so far
+LARGEST = 1e50  # as of an event's values
 
 
 _FRACTIONS = tuple([b".%03dZ" % ms for ms in range(1000)])
@@ -59,9 +60,10 @@ def integer_header(record: Record, name: str, default: int = NEVER) -> int:
 
 
 def float_header(record: Record, name: str) -> float | None:
-    """A header as a float; None where it is missing or is none."""
+    """A header as a float; None where it is missing, is none, or is too large for sums of its squares."""
     value = header(record, name)
     try:
-        return None if value is None else float(value)
+        number = None if value is None else float(value)
     except ValueError:
         return None
+    return number if number is not None and abs(number) <= LARGEST else None
