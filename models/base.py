@@ -184,7 +184,8 @@ class Model(ABC):
         # A target that never moves would make every interval empty and divide by nothing.
         self.residual_sd = tuple(max(_LEAST, float(sd)) for sd in np.sqrt(np.nanmean(errors**2, axis=0)))
         if (column := self._volatility_column) is not None:
-            self._least_volatility = max(_LEAST, 0.01 * float(np.abs(rows[:, column]).mean()))
+            told, off = float(np.abs(rows[:, column]).mean()), max(self.residual_sd)
+            self._least_volatility = max(_LEAST, 0.01 * told if told > 1e-6 * off else off)  # off: nothing has moved
         self.ratings = self._fresh_ratings(())
         known = self.volatility(rows, targets.shape[1])
         for step, rating in enumerate(self.ratings):
@@ -240,8 +241,7 @@ class Model(ABC):
         """Bring back the model that `save` wrote."""
         learned = msgspec.json.decode(files["learned.json"], type=_Learned)
         model = cls(signature, learned.parameters)
-        model.residual_sd = learned.residual_sd
-        model._least_volatility = learned.least_volatility
+        model.residual_sd, model._least_volatility = learned.residual_sd, learned.least_volatility
         model.ratings = model._fresh_ratings(learned.ratings)
         model.restore(files)
         return model

@@ -9,11 +9,12 @@ import pytest
 
 from evenhand.processors.inference import Answer
 from evenhand.training.calibration import calibration_error, direction_hits
-from models.base import FloatArray, Model
+from models.base import FloatArray, Model, model_kind
 from models.candle_files import read_candles
 from models.config import read_models_config
 from models.linear import Ridge
 from models.quantile_trees import QuantileTrees
+from models.signature import Signature
 from models.training import make_table
 
 ROOT = Path(__file__).parents[3]
@@ -74,6 +75,18 @@ def test_updated_day_by_day_it_holds_and_is_calibrated_and_a_replay_gives_the_sa
     again = lived()
     assert again[3] == state
     assert (again[1] == confidence).all()
+
+
+@pytest.mark.parametrize("kind", ["ridge", "boosted_trees", "ensemble"])
+def test_a_market_that_stood_still_while_it_was_rated_makes_no_endless_interval(kind: str) -> None:
+    random = np.random.default_rng(0)
+    moves = np.arange(1000) < 600
+    rows = np.column_stack([random.normal(size=1000) * moves, 0.01 * moves])
+    targets = 0.01 * (rows[:, :1] + random.normal(size=(1000, 1)) * moves[:, None])
+    signature = Signature(features=("a", "rolling_volatility_24"), target="y", unit="fraction", horizon_s=3600)
+    answer = model_kind(kind)(signature).fit(rows, targets).predict(np.array([[1.0, 0.01]]))
+    assert answer.intervals is not None
+    assert 0 < np.ptp(answer.intervals[0][0]) < 1
 
 
 def test_trees_that_learned_the_spread_know_where_it_is_wild_without_a_feature_that_says_so() -> None:
