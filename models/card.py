@@ -37,7 +37,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `features` are the declarations; `change` is how great the step from `follows` is, and `reasons` say why. `example`
     is a row that it was trained on, in the order of the features, and `answer` what it says to that. `metrics` were
-    measured on rows that it had not seen.
+    measured on rows that it had not seen. `matured_to` is the time, in ms, of the last outcome that it went on from.
     """
 
     features: tuple[dict[str, Any], ...] = ()
@@ -48,6 +48,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     example: tuple[float, ...] = ()
     answer: tuple[float, ...] = ()
     metrics: dict[str, Measured] = {}
+    matured_to: int = 0
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

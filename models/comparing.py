@@ -49,7 +49,7 @@ def compare_versions(
     cards = [store.describe(*each) for each in (one, other)]
     if cards[0].signature.target != cards[1].signature.target:
         raise EvenhandError(f"{cards[0].signature.target} and {cards[1].signature.target} cannot be compared")
-    stopped = max(card.description.trained_to or 0 for card in cards)
+    stopped = max(max(card.description.trained_to or 0, card.description.origin.matured_to) for card in cards)
     tables = [make_table(candles, endpoint_of(card, declared)) for card in cards]
     times = np.intersect1d(tables[0].open_time, tables[1].open_time)
     times = times[times + candles.interval_ms >= stopped]

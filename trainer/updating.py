@@ -112,11 +112,11 @@ async def update(reader: Reader, store: ModelStore, name: str, version: str, lea
     Raises NothingToLearn if fewer than `least` outcomes have matured.
     """
     card, signature = store.describe(name, version), store.load(name, version).signature
-    newer, table, sources = await _learn(reader, store, name, version, least)
+    newer, table, sources, matured_to = await _learn(reader, store, name, version, least)
     next_version = _next(store, name, version)
     example = np.array([card.description.origin.example or table.rows[-1].tolist()])
     answer = tuple(newer.forecast(example, signature.max_horizon)[0].tolist())
-    about = _description(card, version, table.outcomes, sources)
+    about = _description(card, version, table.outcomes, sources, matured_to)
     lineage = msgspec.structs.replace(about.origin, example=tuple(example[0].tolist()), answer=answer)
     normal = store.reference(name, version)
     store.save(
@@ -130,7 +130,7 @@ async def reproduce(reader: Reader, store: ModelStore, name: str, version: str) 
     """Go on once more from the version before, by the records that this one names, and compare."""
     origin = store.describe(name, version).description.origin
     upto = {one.partition: one for one in origin.sources if one.topic == SCORED}
-    newer, table, _ = await _learn(reader, store, name, origin.follows, 1, upto)
+    newer, table, *_ = await _learn(reader, store, name, origin.follows, 1, upto)
     return reproduced(store, name, version, newer, table.rows)
 
 
@@ -138,6 +138,7 @@ class _Learned(NamedTuple):
     model: Model
     table: Matured
     sources: tuple[Source, ...]
+    matured_to: int
 
 
 async def _learn(
@@ -150,14 +151,17 @@ async def _learn(
     asked = Asked(signature.features, signature.max_horizon, signature.horizon_s * 1000, signature.aligned)
     requests, trained_to = await _requests(reader, name), card.description.trained_to or 0
     # What its training has seen, it would learn twice, and take itself for better than it is.
-    unseen = [one for one in scored if _target_time(requests.get(one.request_id), one.step, model) > trained_to]
-    table = matured(requests, unseen, asked)
+    times = {one.id: _target_time(requests.get(one.request_id), one.step, model) for one in scored}
+    table = matured(requests, [one for one in scored if times[one.id] > trained_to], asked)
     if table.outcomes < least:
         raise NothingToLearn(
             f"{table.outcomes or 'no'} outcomes have matured for {name} since {version}: wait for {least} of them",
             table.outcomes,
         )
-    return _Learned(model.updated(table.rows, table.targets), table, sources)
+    matured_to = max(times.values(), default=0)
+    return _Learned(
+        model.updated(table.rows, table.targets), table, sources, max(matured_to, card.description.origin.matured_to)
+    )
 
 
 def _target_time(request: PredictionRequested | None, step: int, model: Model) -> int:
@@ -218,12 +222,12 @@ def _next(store: ModelStore, name: str, version: str) -> str:
     return f"{major}.{minor}.{max(patch for *same, patch in held if same == [major, minor]) + 1}"
 
 
-def _description(card: Card, version: str, outcomes: int, sources: tuple[Source, ...]) -> Description:
+def _description(card: Card, version: str, outcomes: int, sources: tuple[Source, ...], matured_to: int) -> Description:
     origin = card.description.origin
     others = tuple(source for source in origin.sources if source.topic != SCORED)
     lineage = Lineage(
         features=origin.features, sources=tuple(sorted((*others, *sources))), follows=version, change="patch",
-        reasons=(f"goes on from {outcomes} outcomes",),
+        reasons=(f"goes on from {outcomes} outcomes",), matured_to=matured_to,
     )  # fmt: skip
     return msgspec.structs.replace(
         card.description, summary=f"{version}, and {outcomes} outcomes that have matured since", lineage=lineage

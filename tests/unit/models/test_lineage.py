@@ -104,6 +104,18 @@ def test_versions_are_compared_on_what_neither_has_seen(store: ModelStore, candl
         compare_versions(store, (NAME, "1.0.0"), (NAME, "1.1.0"), candles.closed_by(found.from_ms), None)
 
 
+def test_what_a_version_went_on_from_is_nothing_that_it_has_not_seen(
+    store: ModelStore, candles: Candles, tmp_path: Path
+) -> None:
+    other, later = ModelStore(tmp_path), int(candles.open_time[-500])
+    about = store.describe(NAME, "1.0.0").description
+    went_on = msgspec.structs.replace(about, lineage=msgspec.structs.replace(about.origin, matured_to=later))
+    other.save(NAME, "1.0.0", store.load(NAME, "1.0.0"), about)
+    other.save(NAME, "1.0.1", store.load(NAME, "1.0.0"), went_on)
+    found = compare_versions(other, (NAME, "1.0.0"), (NAME, "1.0.1"), candles, None)
+    assert found.from_ms >= later - candles.interval_ms
+
+
 def test_the_step_between_two_versions_has_its_reasons(store: ModelStore) -> None:
     derived = step_between(store, NAME, "1.0.0", "1.1.0")
     assert (derived.version, derived.change) == ("1.1.0", "minor")

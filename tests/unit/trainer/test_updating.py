@@ -104,6 +104,7 @@ async def test_it_learns_once_from_what_requests_share_and_names_the_offsets(sto
     assert after.step_weights(0)[0] < 0.1 < before.step_weights(0)[0]  # ridge is wrong now
     card = store.describe("m", "1.0.1")
     assert card.description.origin.follows == "1.0.0"
+    assert card.description.origin.matured_to == START + (299 + 2) * HOUR
     assert card.description.origin.answer == tuple(
         after.forecast(np.array([card.description.origin.example]), 2)[0].tolist()
     )
