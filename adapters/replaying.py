@@ -32,6 +32,7 @@ from evenhand.errors import InvalidEvent, ModelUnavailable
 from evenhand.events import ControlChanged, Event, PredictionMade, Ticked
 from evenhand.judgement import Judgement
 from evenhand.processors.base import Row
+from evenhand.processors.records import read_prediction
 from evenhand.topics import (
     DECISIONS,
     DRIFT_SIGNALS,
@@ -156,7 +157,7 @@ async def keep_response_times(recording: Recording, path: Path) -> None:
             continue
         took = float_header(record, "response_time_ms")
         if took is not None:
-            made = decode(PREDICTIONS, record.value)
+            made = read_prediction(record.value or b"")
             if isinstance(made, PredictionMade):
                 times.setdefault(made.request_id, took)
     response_times.record(path, times)

@@ -141,7 +141,8 @@ _ALL = (
         retention_ms=FOR_EVER, description="Versions that exist.",
     ),
     Topic(
-        name=DEAD_LETTERS, events=(e.DeadLettered,), written_by=("assignment", "intake", "control", "notifier"),
+        name=DEAD_LETTERS, events=(e.DeadLettered,),
+        written_by=("assignment", "intake", "control", "attribution", "notifier"),
         description="Records that could not be taken, each with its reason.",
     ),
 )  # fmt: skip

@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 
 from evenhand.codec import decoder
+from evenhand.errors import InvalidEvent
 from evenhand.events import ControlChanged, MetricObserved, OutcomeObserved, PredictionMade, Ticked
 from evenhand.processors.base import Output, Processor, Record, Row
 from evenhand.processors.counts import COUNTS_ROW, Counts
+from evenhand.processors.dead_letter import dead_letter
 from evenhand.processors.in_band import InBand, passed_on
 from evenhand.processors.index import Index
 from evenhand.processors.pairs import (
@@ -35,10 +37,10 @@ from evenhand.processors.pairs import (
     unpack_outcome,
     unpack_prediction,
 )
-from evenhand.processors.records import decoded
+from evenhand.processors.records import decoded, read_prediction
 from evenhand.processors.reported import Reported
 from evenhand.processors.slabs import DEAD, MATURED, PENDING, Entry, Slabs
-from evenhand.topics import METRICS, OBSERVATIONS, OUTCOMES, PREDICTIONS, SCORED, TOPICS
+from evenhand.topics import DEAD_LETTERS, METRICS, OBSERVATIONS, OUTCOMES, PREDICTIONS, SCORED, TOPICS
 
 WAIT_ROW = b"longest_wait_ms"
 
@@ -57,10 +59,7 @@ class Attribution(Processor):
         self.by_request, self.by_target, self.by_address = Index(), Index(), Index()
         self.reported = Reported(self.predictions, self.by_request)
         self.counts, self.longest_wait_ms = Counts(), 86_400_000
-        self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
-            PREDICTIONS: decoder(*TOPICS[PREDICTIONS].events),
-            OBSERVATIONS: decoder(OutcomeObserved, MetricObserved, Ticked),
-        }
+        self._decode = {PREDICTIONS: read_prediction, OBSERVATIONS: decoder(*TOPICS[OBSERVATIONS].events).decode}
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         every = list(rows)
@@ -92,7 +91,7 @@ class Attribution(Processor):
         output = Output()
         rows: list[Row] = []
         before = msgspec.structs.astuple(self.counts)
-        events = decoded(records, self._decoders[topic].decode)
+        events = decoded(records, self._decode[topic])
         run: list[tuple[Record, Any]] = []
         for record, event in zip(records, events, strict=True):
             if type(event) is Ticked:
@@ -112,6 +111,8 @@ class Attribution(Processor):
                     output.rows[WAIT_ROW] = b"%d" % wait_ms
                 output.rows.update(self.reported.hear(event))
                 rows.append(passed_on(event, record, SOURCE))
+            elif type(event) is InvalidEvent:
+                output.send(DEAD_LETTERS, self.partition, dead_letter(topic, self.partition, record, str(event)))
             else:
                 run.append((record, event))
         self._take(topic, run, self.in_band.watermark.value, rows)
@@ -149,10 +150,8 @@ class Attribution(Processor):
                     continue
                 self._forget(address, other)
             fresh[prediction.request_id] = prediction
-            if prediction.values:
-                self.counts.predictions += 1
-            else:
-                self.counts.errors += 1
+            self.counts.predictions += bool(prediction.values)
+            self.counts.errors += not prediction.values
         predictions = list(fresh.values())
         addresses = self.predictions.add(Entry(p.time + p.wait_ms, max(1, len(p.values)), pack(p)) for p in predictions)
         known = Known(self._outcomes_at)

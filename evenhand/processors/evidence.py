@@ -7,13 +7,13 @@ watermark passes an epoch's end plus grace, they are folded in (time, id) order 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
-from typing import Any
 
 import msgspec
 
 from evenhand.codec import decoder, encode, stable_id
 from evenhand.envelope import cloud_headers, float_header, integer_header
 from evenhand.epochs import delay_ms
+from evenhand.errors import InvalidEvent
 from evenhand.events import (
     ControlChanged,
     EvidenceReported,
@@ -32,7 +32,7 @@ from evenhand.processors.clusters import Clusters
 from evenhand.processors.cohorts import Cohorts
 from evenhand.processors.entries import Entries, Epoch, Place
 from evenhand.processors.in_band import InBand
-from evenhand.processors.records import decoded
+from evenhand.processors.records import decoded, read_prediction
 from evenhand.processors.subjects import NEXT_ROW, Subject, Subjects
 from evenhand.processors.units import Units
 from evenhand.topics import EVIDENCE, PREDICTIONS, SCORED, TOPICS
@@ -57,10 +57,7 @@ class Evidence(Processor):
         self.units, self.cohorts, self.clusters = Units(partition, partitions), Cohorts(), Clusters()
         self._row = 0
         self._where: dict[tuple[str, str], int] = {}  # (subject, id of a pair) -> its epoch
-        self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
-            PREDICTIONS: decoder(*TOPICS[PREDICTIONS].events),
-            SCORED: decoder(*TOPICS[SCORED].events),
-        }
+        self._decode = {PREDICTIONS: read_prediction, SCORED: decoder(*TOPICS[SCORED].events).decode}
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         every = list(rows)
@@ -87,7 +84,7 @@ class Evidence(Processor):
     def apply(self, topic: str, records: Sequence[Record]) -> Output:
         output = Output()
         added: dict[tuple[str, int], Entries] = {}
-        for record, event in zip(records, decoded(records, self._decoders[topic].decode), strict=True):
+        for record, event in zip(records, decoded(records, self._decode[topic]), strict=True):
             if type(event) is Ticked:
                 if self.in_band.hear(event):
                     self._keep(added, output)
@@ -95,7 +92,7 @@ class Evidence(Processor):
                     self._close(output)
             elif type(event) is ControlChanged:
                 output.rows.update(self.subjects.hear(event, integer_header(record, "seen_at")))
-            else:
+            elif type(event) is not InvalidEvent:  # of which attribution tells
                 self._take(topic, record, event, added)
         self._keep(added, output)
         output.rows.update(self.in_band.changed_rows())

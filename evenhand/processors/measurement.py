@@ -30,7 +30,7 @@ from evenhand.processors.labels import Labels
 from evenhand.processors.measured import ENTRIES_ROW, GONE_ROW, Batch, OpenEpoch, fold
 from evenhand.processors.policies import Policies, Policy
 from evenhand.processors.readings import Readings
-from evenhand.processors.records import decoded
+from evenhand.processors.records import decoded, read_prediction
 from evenhand.processors.sampled_features import features_of
 from evenhand.processors.subjects import NEXT_ROW
 from evenhand.topics import (
@@ -80,10 +80,10 @@ class Measurement(Processor):
         self.policies, self.labels, self.readings = Policies(), Labels(), Readings()
         self.open: dict[tuple[str, int], OpenEpoch] = {}
         self._row = 0
-        self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
-            ASSIGNMENTS: decoder(Assigned, Ticked, ControlChanged),
-            PREDICTIONS: decoder(*TOPICS[PREDICTIONS].events),
-            SCORED: decoder(*TOPICS[SCORED].events),
+        self._decode = {
+            ASSIGNMENTS: decoder(Assigned, Ticked, ControlChanged).decode,
+            PREDICTIONS: read_prediction,
+            SCORED: decoder(*TOPICS[SCORED].events).decode,
         }
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
@@ -133,7 +133,7 @@ class Measurement(Processor):
         return output
 
     def _read(self, topic: str, records: Sequence[Record]) -> Iterator[tuple[Record, Any]]:
-        decode = self._decoders[topic].decode
+        decode = self._decode[topic]
         if topic != ASSIGNMENTS:
             yield from zip(records, decoded(records, decode), strict=True)
             return

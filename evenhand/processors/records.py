@@ -1,11 +1,21 @@
 """Records of one topic that are decoded once, however many agents read them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
+import msgspec
+
+from evenhand.codec import decoder
+from evenhand.envelope import LARGEST
+from evenhand.errors import InvalidEvent
+from evenhand.events import MAX_HORIZON, PredictionMade
 from evenhand.processors.base import Record
+from evenhand.reasons import reason
+from evenhand.topics import PREDICTIONS, TOPICS
 
 Decode = Callable[[bytes], Any]
+LONGEST_S = 2**40  # of a wait or a grace: milliseconds of it fit in what keeps them
+_decode: Decode = decoder(*TOPICS[PREDICTIONS].events).decode
 
 
 class Records(list[Record]):
@@ -43,3 +53,39 @@ class Records(list[Record]):
 def decoded(records: Sequence[Record], decode: Decode) -> list[Any]:
     """The events in records; of `Records` those that are known."""
     return records.events(decode) if isinstance(records, Records) else [decode(r.value or b"") for r in records]
+
+
+def read_prediction(value: bytes) -> Any:
+    """What stands in a record of predictions, which users' own model servers write, too; InvalidEvent for what is none.
+
+    >>> str(read_prediction(b"{}"))
+    'no `type`: predictions.v1 takes PredictionMade'
+    """
+    try:
+        event = _decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return InvalidEvent(reason(PREDICTIONS, value, error))
+    wrong = _wrong(event) if type(event) is PredictionMade else ""
+    return InvalidEvent(wrong) if wrong else event
+
+
+def _wrong(event: PredictionMade) -> str:
+    """What no schema says."""
+    if len(event.values) > MAX_HORIZON:
+        return f"values has {len(event.values)} steps: at most {MAX_HORIZON} are taken"
+    if len(event.target_times) > max(1, len(event.values)):
+        return f"target_times has {len(event.target_times)} entries, values {len(event.values)}: one a step is wanted"
+    if not all(-LARGEST <= number <= LARGEST for number in _numbers(event)):
+        return f"a value, confidence or interval is beyond {LARGEST:g}: send it in another unit or leave it out"
+    if not -LONGEST_S <= event.wait_s <= LONGEST_S or not -LONGEST_S <= event.grace_s <= LONGEST_S:
+        return f"wait_s {event.wait_s} or grace_s {event.grace_s} is no time: seconds are wanted"
+    return ""
+
+
+def _numbers(event: PredictionMade) -> Iterator[float]:
+    yield from event.values
+    yield from event.confidence
+    for shadow in event.shadows:
+        yield from shadow.values
+    for interval in event.intervals or ():
+        yield from interval
