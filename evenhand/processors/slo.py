@@ -111,7 +111,7 @@ class Slo(Processor):
         elif epoch.end_ms - standing.silent_ms > STEADY_MS and epoch.end_ms // DAY_MS == standing.end_ms // DAY_MS:
             return  # nothing changes in a long silence, and once a day is said so
         sketches = from_sums(epoch.sums)
-        values = values_of(sketches)
+        values = values_of(sketches, epoch.epoch_s * 1000)
         mine = [each for each in epoch.monitoring.objectives if each.metric not in JUDGED]
         levels = {
             each.name: self._level(standing, epoch.model, each, epoch.end_ms, values, sketches, output)
@@ -159,10 +159,12 @@ class Slo(Processor):
             del recent[end]
             output.rows[RECENT_ROW + f"{epoch.model}/{end}".encode()] = None
         found, sums, newest = dict[str, dict[str, float]](), dict[str, object](), list(reversed(recent))
+        first_ms = next(iter(recent), epoch.end_ms) - epoch.epoch_s * 1000  # before, nothing was asked that is known
         for window_s in wanted:
             while newest and newest[0] > epoch.end_ms - window_s * 1000:
                 sums = merge_sums(sums, recent[newest.pop(0)])
-            found[str(window_s)] = values_of(from_sums(sums))
+            watched_ms = min(window_s * 1000, epoch.end_ms - first_ms)
+            found[str(window_s)] = values_of(from_sums(sums), watched_ms)
         return found
 
     # What other judges report

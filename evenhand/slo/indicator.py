@@ -7,6 +7,7 @@ from evenhand.metrics.accuracy import Accuracy
 from evenhand.metrics.error_fraction import ErrorFraction
 from evenhand.metrics.response_time import ResponseTime
 from evenhand.metrics.sketch import Sketch
+from evenhand.metrics.throughput import Throughput
 from evenhand.slo.objective import Objective
 
 Sketches = Mapping[str, Sketch]
@@ -42,8 +43,8 @@ JUDGED = frozenset({
 """Metrics that other judges report (`reports.v1`); all others are measured."""
 
 
-def values_of(sketches: Sketches) -> dict[str, float]:
-    """The metrics of an epoch or window. A reading `cpu_percent` is its mean, `cpu_percent_max` its largest.
+def values_of(sketches: Sketches, watched_ms: int = 0) -> dict[str, float]:
+    """The metrics of an epoch or window that lasted so long. A reading `x` is its mean, `x_max` its largest.
 
     >>> values_of({"error_fraction": ErrorFraction(requests=4, errors=1)})
     {'error_fraction': 0.25}
@@ -51,7 +52,8 @@ def values_of(sketches: Sketches) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, sketch in sorted(sketches.items()):
         reading = name.partition("/")[2]
-        for what, value in sketch.values().items():
+        told = sketch.add(0, watched_ms) if isinstance(sketch, Throughput) else sketch
+        for what, value in told.values().items():
             found[what if not reading else reading if what == "mean" else f"{reading}_{what}"] = value
     return found
 

@@ -5,6 +5,7 @@ import pytest
 
 from evenhand.alerts.desk import Desk, hear, judge, obey
 from evenhand.alerts.policy import AlertPolicy
+from evenhand.alerts.rule import AlertRule
 from evenhand.events import (
     AlertRouted,
     CommandGiven,
@@ -146,6 +147,20 @@ def test_a_drift_score_is_an_objective_too_and_a_rule_of_it_hears_of_it_once() -
     for seed in range(3):
         log = log_of(measured([GOOD] * 60, monitoring=monitoring), scores, seed)
         assert book(judged(log, seed, 0.2)) == expected
+
+
+def test_traffic_that_falls_is_worth_a_rule() -> None:
+    quiet = AlertRule(name="quiet", metric="throughput_per_s", comparison="<", threshold=2, unit="1/s", window_s=300)
+    monitoring = msgspec.structs.replace(MONITORING, objectives=(), alerts=AlertPolicy(rules=(quiet,)))
+    few = (30, 0, 20.0)
+    log = judged(log_of(measured([GOOD] * 10 + [few] * 10 + [None] * 10 + [GOOD] * 10, monitoring=monitoring)))
+    levels = [msgspec.json.decode(value, type=ServiceLevelReported) for value in log.values(SERVICE_LEVELS)]
+    found = [(each.values.get(quiet.metric), each.windows["300"].get(quiet.metric)) for each in levels]
+    assert found[:2] == [(5.0, 5.0)] * 2  # before the first request nobody watched
+    assert found[11] == (0.5, (3 * 300 + 2 * 30) / 300)
+    assert found[16] == (0.5, 0.5)
+    assert found[20][0] is None
+    assert [one for one in said(log) if one[2] == "quiet"] == [(13, "firing", "quiet"), (30, "resolved", "quiet")]
 
 
 def test_days_and_months_that_are_over_have_a_compliance_report() -> None:

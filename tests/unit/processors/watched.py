@@ -12,6 +12,7 @@ from evenhand.codec import encode
 from evenhand.events import DriftJudged, EpochMeasured, Event, VersionMeasured
 from evenhand.metrics.error_fraction import ErrorFraction
 from evenhand.metrics.response_time import ResponseTime
+from evenhand.metrics.throughput import Throughput
 from evenhand.monitoring import Monitoring
 from evenhand.offline import Log, Runner
 from evenhand.partitioning import partition_of
@@ -78,7 +79,8 @@ def _share(epoch: tuple[int, int, float], partition: int) -> dict[str, VersionMe
         epoch[0] // PARTITIONS, 0, epoch[2]
     )  # fmt: skip
     times = ResponseTime().add(np.full(requests, ms))
-    sums = as_sums({"error_fraction": ErrorFraction(requests=requests, errors=errors), "response_time": times})
+    counted = ErrorFraction(requests=requests, errors=errors)
+    sums = as_sums({"error_fraction": counted, "response_time": times, "throughput": Throughput(requests=requests)})
     return {"": VersionMeasured(sketches=sums)}
 
 
