@@ -1,6 +1,7 @@
 """Policy as data: YAML text to typed Structs. What is misspelt, double or of the wrong type is named with its place."""
 
 import difflib
+import math
 import re
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -31,6 +32,8 @@ def load_yaml_strict(text: str, kind: type[T], where: str = "configuration") -> 
         raise InvalidConfiguration(f"{where}{line}: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise InvalidConfiguration(f"{where} is not YAML: {error}") from None
+    if strange := next(_not_finite(data, ""), None):
+        raise InvalidConfiguration(f"{where}: {strange}: write a finite number, or leave the key out")
     if unknown := list(_unknown(data, inspect.type_info(kind), "")):
         raise InvalidConfiguration(f"{where}: {'; '.join(unknown)}")
     try:
@@ -50,6 +53,18 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"{name} is given twice", problem_mark=key.start_mark)
             seen.add(name)
         return super().construct_mapping(node, deep=deep)
+
+
+def _not_finite(data: object, path: str) -> Iterator[str]:
+    """What no event can carry to the agents: JSON has neither NaN nor infinity."""
+    if isinstance(data, float) and not math.isfinite(data):
+        yield f"{path} is {data}"
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            yield from _not_finite(value, f"{path}.{key}".lstrip("."))
+    elif isinstance(data, list):
+        for i, value in enumerate(data):
+            yield from _not_finite(value, f"{path}[{i}]")
 
 
 def _unknown(data: object, kind: inspect.Type, path: str) -> Iterator[str]:

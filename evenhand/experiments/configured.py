@@ -6,7 +6,6 @@ from evenhand.config import load_yaml_strict
 from evenhand.errors import InvalidConfiguration
 from evenhand.experiments.ab_test import ABTestConfig
 from evenhand.experiments.experiment import Experiment
-from evenhand.metrics import loss
 
 
 class Experiments(msgspec.Struct, frozen=True):
@@ -41,8 +40,4 @@ def read_experiments(text: str, where: str = "experiments.yaml") -> Experiments:
                     f"{where}: {earlier.name!r} and {experiment.name!r} are both of model {experiment.model!r}: make "
                     "it one experiment with more variants, or start the second when the first has ended"
                 )
-        try:
-            loss(experiment.success_metric)
-        except InvalidConfiguration as error:
-            raise InvalidConfiguration(f"{where}: experiments[{place}].success_metric: {error}") from None
     return found

@@ -85,6 +85,23 @@ def test_the_short_form_stands_in_the_same_file() -> None:
         read_experiments(text.replace("traffic_split", "traffic_splitt"))
 
 
+def test_what_users_report_may_be_the_success_metric_of_the_file() -> None:
+    variants = [{"name": name, "version": version, "weight": 1} for name, version in (("a", "1.0.0"), ("b", "1.1.0"))]
+    declared = {"name": "t", "model": "m", "champion": "a", "variants": variants, "success_metric": "clicks"}
+    clicks = {"metrics": [{"name": "clicks", "reported": "click", "per": "requests", "better": "higher"}]}
+    (experiment,) = read_experiments(msgspec.yaml.encode({"experiments": [declared | clicks]}).decode()).experiments
+    assert experiment.measure is not None
+    with pytest.raises(InvalidConfiguration, match=r"experiments\[0\]: no metric is named 'clicks'"):
+        read_experiments(msgspec.yaml.encode({"experiments": [declared]}).decode())
+
+
+@pytest.mark.parametrize("number", [".nan", ".inf", "-.inf"])
+def test_what_is_no_number_is_refused_with_its_place(number: str) -> None:
+    text = msgspec.yaml.encode({"ab_tests": {"crypto": FIRST | {"minimum_detectable_effect": 7.25}}}).decode()
+    with pytest.raises(InvalidConfiguration, match=r"minimum_detectable_effect is .*: write a finite number"):
+        read_experiments(text.replace("7.25", number))
+
+
 def test_a_misspelt_key_is_refused_with_a_suggestion() -> None:
     text = msgspec.yaml.encode(FIRST | {"trafic_split": 0.1}).decode()
     with pytest.raises(InvalidConfiguration, match="trafic_split is unknown, did you mean traffic_split"):
