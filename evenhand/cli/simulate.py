@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from zipfile import BadZipFile
 
 import typer
 
@@ -71,13 +72,21 @@ def differences(path: Path) -> "Floats":
 
     if not path.is_file():
         raise InvalidConfiguration(f"there is no file {path}: write it with numpy.savez(FILE, variant=..., value=...)")
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
+        raise InvalidConfiguration(
+            f"{path} cannot be read ({error}): write it with numpy.savez, its arrays numbers or text, no objects"
+        ) from None
     if missing := sorted({"variant", "value"} - set(arrays)):
         raise InvalidConfiguration(f"{path} lacks {missing}: it has {sorted(arrays)}")
-    length = len(arrays["value"])
+    length = arrays["value"].size
     if strange := sorted(name for name, each in arrays.items() if each.shape != (length,)):
         raise InvalidConfiguration(f"{path}: {strange} are not as long as value, which has {length}")
+    numbers = {name: each for name, each in arrays.items() if name in {"value", "known_at", "time"}}
+    if strange := sorted(name for name, each in numbers.items() if each.dtype.kind not in "biuf"):
+        raise InvalidConfiguration(f"{path}: {strange} are no numbers")
     variants, of = np.unique(arrays["variant"], return_inverse=True)
     if len(variants) != 2:
         raise InvalidConfiguration(f"{path}: two variants are compared, it has {variants.tolist()}")
@@ -101,4 +110,8 @@ def differences(path: Path) -> "Floats":
         )
     means = sums[:, both] / counts[:, both]
     ordered: Floats = (means[1] - means[0])[np.argsort(last[both], kind="stable")]
+    if not ordered.std() > 0.0:
+        raise InvalidConfiguration(
+            f"{path}: the variants differ by the same in every cluster: there is nothing to test"
+        )
     return ordered

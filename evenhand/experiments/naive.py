@@ -157,6 +157,8 @@ def _naive_promotes(drawn: Floats) -> int:
 def _promotes(design: Design, drawn: Floats, per_block: int, block: int) -> int:
     if block:
         whole = drawn.shape[1] // per_block * per_block
+        if not whole:
+            return 0  # no block is over
         x = drawn[:, :whole].reshape(len(drawn), -1, per_block, 3).sum(axis=2)
         y, x = x[..., 0], x[..., 1]
         n = np.broadcast_to(np.arange(1.0, x.shape[1] + 1.0), x.shape)

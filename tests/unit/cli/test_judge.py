@@ -187,6 +187,14 @@ def test_what_does_not_fit_is_refused_with_what_to_change(
     assert said in capfd.readouterr().err
 
 
+def test_a_horizon_longer_than_the_files_decides_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for frame, name in zip(made(0.3, rows=100), "abo", strict=True):
+        write(frame, f"{name}.csv")
+    found = judged(capfd, "-p", "a.csv", "-p", "b.csv", "-o", "o.csv", "--horizon", "200")
+    assert found["verdict"]["action"] == "continue"
+    assert [each["evenhand"] for each in found["challengers"]["b"]["simulated"]] == [0.0, 0.0]
+
+
 def test_it_is_the_loop_that_judges() -> None:
     held = vars(files)
     assert held["decide"] is decision.decide

@@ -109,10 +109,19 @@ def test_a_users_own_stream_is_judged_as_it_is_and_without_its_effect(
     assert null["error"] < 0.08
     assert alternative["power"] > 0.6
     np.savez(tmp_path / "few.npz", variant=[0, 1], value=[1.0, 2.0])
+    (tmp_path / "broken.npz").write_bytes(b"PK no")
+    both = np.repeat([0, 1], 300)
+    np.savez(tmp_path / "objects.npz", variant=both, value=np.array([1.0, None] * 300, dtype=object))
+    np.savez(tmp_path / "words.npz", variant=both, value=both.astype(str))
+    np.savez(tmp_path / "equal.npz", variant=both, value=both * 1.0)
     for given, said in (
         (["--stream", "nothing"], "there are no streams"),
         (["--stream", str(tmp_path / "nothing.npz")], "numpy.savez"),
         (["--stream", str(tmp_path / "few.npz")], "200 are wanted"),
+        (["--stream", str(tmp_path / "broken.npz")], "cannot be read"),
+        (["--stream", str(tmp_path / "objects.npz")], "cannot be read"),
+        (["--stream", str(tmp_path / "words.npz")], "['value'] are no numbers"),
+        (["--stream", str(tmp_path / "equal.npz")], "nothing to test"),
         (["--rule", "bold"], "evenhand and naive"),
     ):
         assert run(["experiment", "simulate", *given]) == exits.USAGE
