@@ -1,6 +1,6 @@
 """What the loop reports, for Prometheus: gauges with labels of bounded number, whatever names users invent."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
@@ -49,7 +49,7 @@ class Gauges:
             "evenhand_drift_alarms", "Alarms of drift that the log holds", ["model", "kind"],
             registry=self.registry,
         )  # fmt: skip
-        self._seen: dict[Hashable, int] = {}
+        self._seen: dict[Gauge, int] = {}
 
     def _gauge(self, name: str, text: str, *labels: str) -> Callable[..., Gauge]:
         gauge = Gauge(name, text, labels, registry=self.registry)
@@ -63,16 +63,15 @@ class Gauges:
         """Take a report; an older one than that before changes nothing."""
         version = event.version or ""
         for name, value in event.values.items():
-            self._newer((event.model, version, name), event.time, self._report(event.model, version, name), value)
+            self._newer(event.time, self._report(event.model, version, name), value)
         for name, count in event.counts.items():
-            of = event.model, version, f"{name}#"
-            self._newer(of, event.time, self._count(event.model, version, name), float(count))
-        self._newer((event.model,), event.time, self._epoch(event.model), event.time / 1000)
+            self._newer(event.time, self._count(event.model, version, name), float(count))
+        self._newer(event.time, self._epoch(event.model), event.time / 1000)
 
     def drift(self, event: DriftDetected | DriftCleared) -> None:
         """Take a signal of drift."""
         kind, is_alarm = event.kind or "inputs", isinstance(event, DriftDetected)
-        self._newer((event.model, kind, "drift"), event.time, self._drifted(event.model, kind), float(is_alarm))
+        self._newer(event.time, self._drifted(event.model, kind), float(is_alarm))
         if is_alarm:
             self._alarms.labels(self._bounded("model", event.model), self._bounded("kind", kind)).inc()
 
@@ -84,9 +83,9 @@ class Gauges:
         """What waits in a topic."""
         self._lag(topic).set(records)
 
-    def _newer(self, of: Hashable, time: int, gauge: Gauge, value: float) -> None:
-        if self._seen.get(of, -1) <= time:
-            self._seen[of] = time
+    def _newer(self, time: int, gauge: Gauge, value: float) -> None:
+        if self._seen.get(gauge, -1) <= time:
+            self._seen[gauge] = time
             gauge.set(value)
 
     def serve(self, port: int) -> tuple[str, Callable[[], None]]:

@@ -32,6 +32,8 @@ def test_names_that_users_invent_do_not_make_series_without_end() -> None:
     assert len(seen) == MOST["model"] + 1
     assert OTHER in seen
     assert len(families["evenhand_report"].samples) <= (MOST["model"] + 1) * (MOST["metric"] + 1)
+    held = [each for each in vars(gauges).values() if isinstance(each, dict)]
+    assert sum(map(len, held)) < 1000  # nor memory
 
 
 def test_drift_is_a_gauge_and_its_alarms_are_counted() -> None:
