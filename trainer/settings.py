@@ -15,7 +15,7 @@ from models.convert import nearest
 ENSEMBLE = "ensemble"
 BASELINES = ("drift", "ewma")
 ALIASES = {"lightgbm": "boosted_trees", "lightgbm_quantile": "quantile_trees"}
-SEQUENCES = ("lstm", "transformer")
+SEQUENCES, SEASONAL = ("lstm", "transformer"), "seasonal_naive"
 FEATURES: tuple[dict[str, Any], ...] = (
     {"kind": "log_return", "candles": 1},
     {"kind": "lag", "of": {"kind": "log_return", "candles": 1}, "candles": 1},
@@ -85,12 +85,17 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         return {name: ALIASES.get(name, name) for name in self.models if name not in {"naive", ENSEMBLE}}
 
     def parameters(self, kind: str, features: tuple[str, ...]) -> dict[str, Any]:
-        """Usual parameters of a kind. A net takes the first feature and its lags, if they follow, as a sequence."""
-        if kind not in SEQUENCES:
-            return {}
+        """Usual parameters of a kind. A net takes the first feature and its lags, if they follow, as a sequence.
+
+        For the seasonal naive model they are a season, which goes on; other features are no targets that once were.
+        """
         length = 1
         while length < len(features) and features[length] == f"{features[0]}_lag_{length}":
             length += 1
+        if kind == SEASONAL:
+            return {"columns": features[:length][::-1]}
+        if kind not in SEQUENCES:
+            return {}
         return {**({"length": length} if length > 1 else {}), **({"onnx": True} if self.onnx else {})}
 
     def endpoint(self, candles: Candles, declared: ModelsConfig | None) -> Endpoint:

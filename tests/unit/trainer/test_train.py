@@ -157,6 +157,14 @@ def test_what_cannot_be_trained_is_refused(data: Path, capsys: pytest.CaptureFix
     assert "--seed" in capsys.readouterr().err
 
 
+def test_the_usual_season_is_the_last_returns_and_no_other_feature(data: Path, tmp_path: Path) -> None:
+    settings = TrainingSettings(data=data, models=("seasonal_naive",), horizon=5, folds=1)
+    report = train(settings, None, ModelStore(tmp_path / "models"), tmp_path / "kept", QUIET)
+    lags = ("log_return_1_lag_2", "log_return_1_lag_1", "log_return_1")
+    assert report.parameters["seasonal_naive"]["columns"] == lags
+    assert report.models["seasonal_naive"].mase < 2  # returns over a day are nobody's next hour
+
+
 def test_a_name_that_nothing_can_be_saved_by_is_refused_before_anything_is_learned(data: Path, tmp_path: Path) -> None:
     told: list[str] = []
     settings = TrainingSettings(data=data, models=("ridge",), model="my momentum")
