@@ -25,8 +25,7 @@ from adapters.stage import Stage, stage
 from evenhand.alerts.books import Book, Compared
 from evenhand.alerts.books import compare as compare_alerts
 from evenhand.codec import decode
-from evenhand.comparison import Comparison, compare, compare_signals
-from evenhand.drift.signals import signal_of
+from evenhand.comparison import Comparison, SignalLog, compare, compare_signals
 from evenhand.envelope import NEVER, float_header
 from evenhand.errors import InvalidEvent, ModelUnavailable
 from evenhand.events import ControlChanged, Event, PredictionMade, Ticked
@@ -171,13 +170,12 @@ async def judged(recording: Recording) -> Judgement:
     return judgement
 
 
-async def signalled(recording: Recording) -> dict[str, bytes]:
-    """The first record of each signal of drift; none where the recording has no such topic."""
-    found: dict[str, bytes] = {}
+async def signalled(recording: Recording) -> SignalLog:
+    """What was said of drift; nothing where the recording has no such topic."""
+    found = SignalLog()
     with contextlib.suppress(DependencyUnavailable, KeyError):
         async for record in recording.read((DRIFT_SIGNALS,)):
-            if (signal := signal_of(record.value)) is not None:
-                found.setdefault(signal.id, record.value or b"")
+            found.hear(record.value or b"")
     return found
 
 

@@ -11,11 +11,14 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from evenhand.codec import decoder
 from evenhand.epochs import last_closed_epoch
-from evenhand.events import ControlChanged, DecisionMade
+from evenhand.events import ControlChanged, DecisionMade, DriftCleared, DriftDetected, DriftJudged
 from evenhand.judgement import Judgement, log_digest
 from evenhand.processors.control import after_decision
 from evenhand.processors.control_log import age
+
+_decode_signal = decoder(DriftDetected, DriftCleared, DriftJudged).decode
 
 
 class Difference(msgspec.Struct):
@@ -32,16 +35,38 @@ class Signals(msgspec.Struct, frozen=True):
     differing: tuple[str, ...] = ()
 
 
-def compare_signals(recorded: Mapping[str, bytes], replayed: Mapping[str, bytes]) -> Signals:
-    """Compare the first record of each id. An export may lack the last ones, and so may a replay.
+class SignalLog:
+    """The first record of each signal of drift, and up to when all that is said of each model stands there."""
 
-    >>> compare_signals({"a": b'{"time":1}', "b": b'{"time":3}'}, {"a": b'{"time":1}', "c": b'{"time":2}'}).differing
-    ('c',)
-    """
-    times = [{of: msgspec.json.decode(value)["time"] for of, value in each.items()} for each in (recorded, replayed)]
-    last = min(max(each.values(), default=0) for each in times)
-    both = sorted(of for of in {**times[0], **times[1]} if {**times[0], **times[1]}[of] <= last)
-    return Signals(len(both), tuple(of for of in both if recorded.get(of) != replayed.get(of)))
+    def __init__(self, values: Iterable[bytes | None] = ()) -> None:
+        self.first: dict[str, bytes] = {}
+        self.places: dict[str, tuple[str, int]] = {}  # model and time, by id
+        self.judged_ms: dict[str, int] = {}
+        for value in values:
+            self.hear(value or b"")
+
+    def hear(self, value: bytes) -> None:
+        """Take a record of `drift-signals.v1`. Recordings of before there were ticks end before their last signal."""
+        event = _decode_signal(value)
+        if isinstance(event, DriftJudged):
+            self._reach(event.model, event.time)
+        elif isinstance(event, DriftDetected | DriftCleared):
+            self._reach(event.model, event.time - 1)
+            self.first.setdefault(event.id, value)
+            self.places.setdefault(event.id, (event.model, event.time))
+
+    def _reach(self, model: str, time_ms: int) -> None:
+        self.judged_ms[model] = max(time_ms, self.judged_ms.get(model, -1))
+
+
+def compare_signals(recorded: SignalLog, replayed: SignalLog) -> Signals:
+    """Compare as far as drift is judged on both sides: an export may lack the last signals, and so may a replay."""
+    both = sorted(
+        of
+        for of, (model, time) in {**recorded.places, **replayed.places}.items()
+        if time <= min(each.judged_ms.get(model, -1) for each in (recorded, replayed))
+    )
+    return Signals(len(both), tuple(of for of in both if recorded.first.get(of) != replayed.first.get(of)))
 
 
 class Comparison(msgspec.Struct):

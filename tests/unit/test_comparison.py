@@ -3,8 +3,8 @@
 import msgspec
 
 from evenhand.codec import encode
-from evenhand.comparison import Comparison, compare
-from evenhand.events import ControlChanged, DecisionMade
+from evenhand.comparison import Comparison, SignalLog, Signals, compare, compare_signals
+from evenhand.events import ControlChanged, DecisionMade, DriftDetected, DriftJudged
 from evenhand.judgement import Judgement
 from evenhand.processors.control import after_decision
 from evenhand.topics import DECISIONS, EVIDENCE
@@ -92,3 +92,33 @@ def test_a_control_that_does_not_follow_from_its_decision_is_named() -> None:
     assert against(decisions, follows).equal
     other = msgspec.structs.replace(follows, served=msgspec.structs.replace(follows.served, champion="9.9.9"))
     assert against(decisions, other).unlike == [other]
+
+
+def signal(name: str, minute: int, model: str = "m") -> bytes:
+    return encode(
+        DriftDetected(
+            id=name, time=FIRST.time + minute * 60_000, key=model, model=model, detector="d", statistic=1.0,
+            threshold=1.0, effect_size=1.0, reference_size=1, window_size=1,
+        )
+    )  # fmt: skip
+
+
+def judged(minute: int, model: str = "m") -> bytes:
+    time = FIRST.time + minute * 60_000
+    return encode(DriftJudged(id=f"{model}{minute}", time=time, key=model, model=model, subject=model, epoch=minute))
+
+
+def test_an_alarm_of_drift_that_a_replay_does_not_raise_is_a_difference_though_it_was_the_only_one() -> None:
+    recorded = SignalLog([judged(1), signal("alarm", 2), judged(2), judged(3)])
+    for other in (SignalLog([judged(1), judged(2), judged(3)]), SignalLog([judged(2)])):
+        assert compare_signals(recorded, other) == Signals(1, ("alarm",))
+        assert compare_signals(other, recorded) == Signals(1, ("alarm",))
+    assert compare_signals(recorded, recorded) == Signals(1)
+
+
+def test_alarms_are_compared_as_far_as_drift_of_their_model_is_judged_on_both_sides() -> None:
+    recorded = SignalLog([signal("early", 1), judged(1), judged(9, "n"), signal("late", 5), judged(5)])
+    replayed = SignalLog([signal("early", 1), judged(4), judged(9, "n")])
+    assert compare_signals(recorded, replayed) == Signals(1)
+    without_ticks = SignalLog([signal("early", 1), signal("middle", 2), signal("late", 5)])
+    assert compare_signals(without_ticks, replayed) == Signals(2, ("middle",))
