@@ -20,6 +20,7 @@ KIND = {"mlflow.experimentKind": "custom_model_development"}  # so that the page
 FINAL = {
     "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE",
 }  # fmt: skip
+UNSENDABLE = (TypeError, msgspec.ValidationError)  # an entry that cannot be put into words holds up nothing else
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # it would hold everything up for minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
@@ -111,8 +112,8 @@ class Remote:
                 params=[Param(e.key, e.body.decode()) for e in entries if e.kind == "param"],
                 tags=[RunTag(e.key, e.body.decode()) for e in entries if e.kind == "tag"],
             )
-        except MlflowException as error:
-            if error.error_code not in FINAL:
+        except (MlflowException, *UNSENDABLE) as error:
+            if not _final(error):
                 raise
             if len(entries) > 1:
                 for entry in entries:
@@ -127,8 +128,8 @@ class Remote:
 
         try:
             getattr(self, f"_{entry.kind}")(entry)
-        except MlflowException as error:
-            if error.error_code not in FINAL:
+        except (MlflowException, *UNSENDABLE) as error:
+            if not _final(error):
                 raise
             self._spool.refuse("mlflow", entry, str(error))
         else:
@@ -219,6 +220,11 @@ class Remote:
 
     def _remote(self, run: str) -> str:
         return self._spool.remote(run)
+
+
+def _final(error: Exception) -> bool:
+    """Whether a second attempt would end the same."""
+    return isinstance(error, UNSENDABLE) or getattr(error, "error_code", None) in FINAL
 
 
 def _rank(entry: Entry) -> int:

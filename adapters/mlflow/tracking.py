@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, SupportsFloat, SupportsInt
 
 import msgspec
 
@@ -107,12 +107,14 @@ class Tracking:
         """Why something does not arrive; empty while all is well."""
         return next((sender.trouble for sender in self._senders if sender.trouble), "")
 
-    def start_run(self, name: str, *, run: str = "", parent: str = "", tags: Mapping[str, str] | None = None) -> "Run":
+    def start_run(
+        self, name: str, *, run: str = "", parent: str = "", tags: Mapping[str, object] | None = None
+    ) -> "Run":
         """Begin a run. The same `run` again goes on with it; `parent` is the id of another one."""
         begun = Run(self, run or uuid.uuid4().hex, name)
         start = Start(
-            experiment=self.settings.experiment_name, artifact_location=self.settings.artifact_location, name=name,
-            parent=parent, tags=dict(tags or {}),
+            experiment=self.settings.experiment_name, artifact_location=self.settings.artifact_location, name=str(name),
+            parent=parent, tags={str(key): str(value) for key, value in (tags or {}).items()},
         )  # fmt: skip
         self._note(lambda: self.spool.open_run(begun.id, f"{os.getpid()} {processes.identity(os.getpid())}"))
         self.say(begun.id, Said("start", "", 0, now_ms(), msgspec.json.encode(start)))
@@ -162,15 +164,15 @@ class Run:
         self._say(Said("param", _name(name), 0, now_ms(), str(value)[:LONGEST_VALUE].encode())
                   for name, value in values.items())  # fmt: skip
 
-    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+    def metrics(self, values: Mapping[str, SupportsFloat], step: SupportsInt = 0) -> None:
         """Note metrics of a step. The first value of a name and step counts."""
-        time_ms = now_ms()
-        self._say(Said("metric", _name(name), step, time_ms, repr(float(value)).encode())
+        time_ms, number = now_ms(), int(step)  # SQLite keeps an integer of numpy's as bytes
+        self._say(Said("metric", _name(name), number, time_ms, repr(float(value)).encode())
                   for name, value in values.items())  # fmt: skip
 
-    def tags(self, values: Mapping[str, str]) -> None:
+    def tags(self, values: Mapping[str, object]) -> None:
         """Set tags; the newest value of a name counts."""
-        self._say(Said("tag", name, 0, now_ms(), value.encode()) for name, value in values.items())
+        self._say(Said("tag", name, 0, now_ms(), str(value).encode()) for name, value in values.items())
 
     def artifact(self, path: str, content: bytes) -> None:
         """Keep a file under a relative path; the newest of a path counts."""
@@ -192,7 +194,7 @@ class Run:
         )  # fmt: skip
         self._say([Said("version", f"{model}/{version}", 0, now_ms(), msgspec.json.encode(registered))])
 
-    def child(self, name: str, *, run: str = "", tags: Mapping[str, str] | None = None) -> "Run":
+    def child(self, name: str, *, run: str = "", tags: Mapping[str, object] | None = None) -> "Run":
         """Begin a run within this one."""
         return self._tracking.start_run(name, run=run, parent=self.id, tags=tags)
 

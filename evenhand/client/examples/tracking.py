@@ -7,7 +7,7 @@ import contextlib
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsInt
 
 import msgspec
 
@@ -68,7 +68,7 @@ class ExperimentManager:
         self._params: dict[str, str] = {}
 
     @contextlib.contextmanager
-    def start_run(self, run_name: str, tags: Mapping[str, str] | None = None) -> "Iterator[ExperimentManager]":
+    def start_run(self, run_name: str, tags: Mapping[str, object] | None = None) -> "Iterator[ExperimentManager]":
         """Begin a run, which ends with the block: finished, failed or killed."""
         from evenhand.cli.tracking import tracking
 
@@ -102,7 +102,7 @@ class ExperimentManager:
         self._params |= {name: str(value) for name, value in flat.items()}
         self.run.params(flat)
 
-    def log_metrics_batch(self, metrics: Mapping[str, float], step: int = 0) -> None:
+    def log_metrics_batch(self, metrics: Mapping[str, SupportsFloat], step: SupportsInt = 0) -> None:
         """Note metrics of a step: on disk at once, sent together, and once, whatever happens."""
         self.run.metrics(metrics, step)
 

@@ -4,16 +4,20 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
-from adapters.mlflow.remote import Remote
+from adapters.mlflow.remote import Remote, Start
 from adapters.mlflow.settings import TrackingSettings, read_tracking
 from adapters.mlflow.spool import Said, Spool
 from adapters.mlflow.tracking import Tracking, metric_event
 from evenhand.errors import InvalidConfiguration
+
+AWAY = TrackingSettings(tracking_uri="http://127.0.0.1:1")
 
 
 class ForgetfulMlflow:
@@ -26,6 +30,8 @@ class ForgetfulMlflow:
         self._calls = 0
 
     def log_batch(self, run: str, metrics: list[Any], params: list[Any], tags: list[Any]) -> None:
+        if any(isinstance(metric.step, bytes) for metric in metrics):
+            raise TypeError("Object of type bytes is not JSON serializable")
         if any(param.key == "bad" for param in params):
             raise MlflowException("no such param", error_code=INVALID_PARAMETER_VALUE)
         self.metrics += [(metric.key, metric.step) for metric in metrics]
@@ -115,14 +121,30 @@ def test_what_mlflow_refuses_for_good_is_noted_and_the_rest_arrives(spool: Spool
     assert set(mlflow.ended) == {"FINISHED"}
 
 
+def test_what_cannot_be_put_into_words_is_noted_and_the_rest_arrives(spool: Spool) -> None:
+    mlflow, numbers = ForgetfulMlflow(), np.arange(4)
+    spool.add("r", [metric("loss", numbers[3]), metric("loss", 4)], streams=False)  # SQLite keeps the first as bytes
+    spool.add("q", [Said("start", "", 0, 7, b'{"experiment": "e", "tags": {"fold": 3}}')], streams=False)
+    deliver(spool, Remote(spool, "", mlflow))
+    assert set(mlflow.metrics) == {("loss", 4)}
+    assert sorted((run, key) for run, key, _ in spool.refused()) == [("q", ""), ("r", "loss")]
+
+
+def test_numbers_of_any_kind_are_taken_for_what_they_are(tmp_path: Path) -> None:
+    with Tracking(AWAY, tmp_path, wait_s=0.1) as tracking:
+        run = tracking.start_run("a run", tags={"fold": 3})
+        run.metrics({"loss": np.float32(0.5)}, step=np.arange(4)[3])
+        run.tags({"epochs": 9})
+        said = {entry.kind: entry for entry in tracking.spool.unsent("mlflow", 50)}
+    assert msgspec.json.decode(said["start"].body, type=Start).tags == {"fold": "3"}
+    assert (said["metric"].step, said["metric"].body, said["tag"].body) == (3, b"0.5", b"9")
+
+
 def test_a_later_process_finds_what_waits(tmp_path: Path, spool: Spool) -> None:
     spool.add("r", [metric("loss", 1)], streams=False)
     other = Spool(spool.path)
     assert [entry.key for entry in other.unsent("mlflow", 10)] == ["loss"]
     other.close()
-
-
-AWAY = TrackingSettings(tracking_uri="http://127.0.0.1:1")
 
 
 def test_a_run_whose_process_died_is_ended_by_the_next_one(tmp_path: Path) -> None:
