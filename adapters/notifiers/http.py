@@ -28,7 +28,9 @@ def is_public(address: str) -> bool:
     if found.version == 6:
         if found.ipv4_mapped is not None:
             return is_public(str(found.ipv4_mapped))
-        if found.sixtofour is not None or found.teredo is not None or address.startswith("64:ff9b:"):
+        if found.sixtofour is not None or found.teredo is not None or found.is_site_local:
+            return False
+        if address.startswith("64:ff9b:"):
             return False
     return found.is_global and not found.is_multicast and not found.is_reserved
 

@@ -163,7 +163,7 @@ async def test_secrets_are_in_no_message_repr_or_dead_letter(server: Server) -> 
 
 @pytest.mark.parametrize("url", [
     "https://169.254.169.254/latest/meta-data", "https://[::ffff:127.0.0.1]/", "https://2130706433/", "https://127.1/",
-    "https://localhost/", "https://10.0.0.1/", "https://[fe80::1]/", "http://1.1.1.1/", "https://1.1.1.1:22/",
+    "https://localhost/", "https://10.0.0.1/", "https://[fe80::1]/", "https://[fec0::1]/", "http://1.1.1.1/", "https://1.1.1.1:22/",
     "https://user:word@1.1.1.1/", "file:///etc/passwd", "https://0.0.0.0/",
 ])  # fmt: skip
 async def test_our_own_network_is_out_of_reach(url: str) -> None:
