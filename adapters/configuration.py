@@ -66,6 +66,14 @@ class Configuration:
                 )
 
 
+def text_of(path: Path) -> str:
+    """The text of a file that somebody wrote."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidConfiguration(f"{path} cannot be read ({error}): write it as UTF-8 text") from None
+
+
 def watched(base: Monitoring, objectives: Objectives, alerts: Alerts, model: str) -> Monitoring:
     """A model's monitoring with the objectives and alerts of the files, those of the machine (`_host`) among them."""
     host = HostRules(objectives=objectives.of(HOST), alerts=alerts.policy(HOST)) if HOST in objectives.models else None
@@ -78,19 +86,19 @@ def watched(base: Monitoring, objectives: Objectives, alerts: Alerts, model: str
 def read_drift(folder: Path) -> Watches:
     """drift.yaml of a folder; empty if there is none."""
     path = folder / DRIFT
-    return read_watches(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else Watches()
+    return read_watches(text_of(path), str(path)) if path.is_file() else Watches()
 
 
 def read_slo(folder: Path) -> Objectives:
     """slo.yaml of a folder; empty if there is none."""
     path = folder / SLO
-    return read_objectives(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else Objectives()
+    return read_objectives(text_of(path), str(path)) if path.is_file() else Objectives()
 
 
 def read_alerting(folder: Path) -> Alerts:
     """alerts.yaml of a folder; the defaults if there is none."""
     path = folder / ALERTS
-    return read_alerts(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else Alerts()
+    return read_alerts(text_of(path), str(path)) if path.is_file() else Alerts()
 
 
 def config_folder(root: Path, environment: Mapping[str, str] = os.environ) -> Path:
@@ -110,7 +118,7 @@ def read_configuration(folder: Path) -> Configuration:
     path = folder / EXPERIMENTS
     experiments = Experiments()
     if path.is_file():
-        experiments = read_experiments(path.read_text(encoding="utf-8"), str(path))
+        experiments = read_experiments(text_of(path), str(path))
     for experiment in experiments.experiments:
         endpoint = models.endpoint(experiment.model)
         champion = experiment.variant(experiment.champion).version

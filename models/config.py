@@ -91,6 +91,8 @@ def read_models_config(path: Path) -> ModelsConfig:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidConfiguration(f"{path}: {error.strerror}; name a readable file") from error
+    except UnicodeDecodeError as error:
+        raise InvalidConfiguration(f"{path} cannot be read ({error}): write it as UTF-8 text") from error
     except yaml.YAMLError as error:
         raise InvalidConfiguration(f"{path} is not YAML: {error}") from error
     return models_config(data, str(path))

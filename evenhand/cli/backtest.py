@@ -33,7 +33,9 @@ def _text(file: Path) -> str:
 
     if not file.is_file():
         raise InvalidConfiguration(f"{file} does not exist")
-    return file.read_text(encoding="utf-8")
+    from adapters.configuration import text_of
+
+    return text_of(file)
 
 
 def changed(alerts: Alerts | None, objectives: Objectives | None) -> Change:

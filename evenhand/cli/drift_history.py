@@ -17,7 +17,7 @@ def of_file(path: Path, rule: "DriftRule", monitoring: "Monitoring") -> "list[tu
     from evenhand.drift.calibrate import by_epoch
     from evenhand.drift.lowest import cluster_hash
     from evenhand.errors import InvalidConfiguration
-    from evenhand.events import SampledRow
+    from evenhand.events import FIRST_MS, LAST_MS, SampledRow
 
     frame = _read(path)
     missing = [name for name in rule.looked_at if name not in frame.columns]
@@ -25,18 +25,25 @@ def of_file(path: Path, rule: "DriftRule", monitoring: "Monitoring") -> "list[tu
         frame, missing = _features(path, rule), []
     if missing:
         raise InvalidConfiguration(f"{path} has no column {missing[0]!r}: it has {', '.join(frame.columns)}")
-    time = next(
-        (each for each in ("time", "open_time", "timestamp", "date", "datetime") if each in frame.columns), None
-    )
+    time = next((each for each in TIMES if each in frame.columns), None)
     if time is None:
         raise InvalidConfiguration(f"{path} has no column of times: name one `time`, milliseconds UTC or ISO 8601")
-    if frame[time].dtype == pl.String:
-        frame = frame.with_columns(pl.col(time).str.to_datetime(time_unit="ms", time_zone="UTC"))
-    if frame[time].dtype.is_temporal():
-        frame = frame.with_columns(pl.col(time).cast(pl.Datetime("ms")))
-    rows = frame.select(pl.col(time).cast(pl.Int64), *[pl.col(name).cast(pl.Float64) for name in rule.looked_at])
+    try:
+        if frame[time].dtype == pl.String:
+            frame = frame.with_columns(pl.col(time).str.to_datetime(time_unit="ms", time_zone="UTC"))
+        if frame[time].dtype.is_temporal():
+            frame = frame.with_columns(pl.col(time).cast(pl.Datetime("ms")))
+        names = list(rule.looked_at)
+        rows = frame.select(pl.col(time).cast(pl.Int64), pl.col(names).cast(pl.Float64))
+    except pl.exceptions.PolarsError as error:
+        raise InvalidConfiguration(f"--data {path}: {str(error).splitlines()[0]}") from None
+    rows = rows.drop_nulls().filter(pl.all_horizontal(pl.col(names).is_finite()))
+    if strange := rows.filter(~pl.col(time).is_between(FIRST_MS, LAST_MS))[time].to_list():
+        raise InvalidConfiguration(
+            f"--data {path}: {time} {strange[0]} is not between 2000 and 2100: write milliseconds UTC, or ISO 8601"
+        )
     return by_epoch(
-        [SampledRow(cluster_hash(str(number)), row[0], row[1:]) for number, row in enumerate(rows.drop_nulls().rows())],
+        [SampledRow(cluster_hash(str(number)), row[0], row[1:]) for number, row in enumerate(rows.rows())],
         monitoring.epoch_s * 1000,
     )  # fmt: skip
 

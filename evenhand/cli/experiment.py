@@ -87,7 +87,9 @@ def start(
     if file is not None:
         if not file.is_file():
             raise InvalidConfiguration(f"there is no file {str(file)!r}: name one like config/experiments.yaml")
-        found = read_experiments(file.read_text(encoding="utf-8"), str(file))
+        from adapters.configuration import text_of
+
+        found = read_experiments(text_of(file), str(file))
     experiment = next((each for each in found.experiments if each.name == name), None)
     if experiment is None:
         names = ", ".join(each.name for each in found.experiments) or "none"

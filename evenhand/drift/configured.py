@@ -31,7 +31,10 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
             epoch_s=self.epoch_s, grace_s=self.grace_s, sample_rows=self.sample_rows, loss=self.loss, drift=drift,
             cluster_s=cluster_s if self.cluster_s is None else self.cluster_s,
         )  # fmt: skip
-        return msgspec.convert(msgspec.to_builtins(made), Monitoring)
+        try:
+            return msgspec.convert(msgspec.to_builtins(made), Monitoring)
+        except msgspec.ValidationError as error:
+            raise InvalidConfiguration(str(error).replace("`", "").replace("Expected", "expected", 1)) from None
 
 
 class Watches(msgspec.Struct, frozen=True):

@@ -86,3 +86,6 @@ def test_a_file_that_is_wrong_is_named(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "rules.yaml").write_text("ruels: []")
     assert run(["alerts", "backtest", str(tmp_path / "rules.yaml"), "--log", str(tmp_path)]) == 2
     assert "did you mean rules?" in capsys.readouterr().err
+    (tmp_path / "rules.yaml").write_bytes(b"rules: [] # \xe9")
+    assert run(["alerts", "backtest", str(tmp_path / "rules.yaml"), "--log", str(tmp_path)]) == 2
+    assert "write it as UTF-8" in capsys.readouterr().err

@@ -92,6 +92,12 @@ def test_a_feature_that_the_model_does_not_have_is_named() -> None:
         declared.monitoring(("volatility", "volume"), 0)
 
 
+def test_a_number_out_of_range_is_named() -> None:
+    declared = read_watches("models: {m: {epoch_s: 0}}").models["m"]
+    with pytest.raises(InvalidConfiguration, match=r"expected int >= 1 - at \$.epoch_s"):
+        declared.monitoring(("a",), 0)
+
+
 def test_too_little_history_shows_nothing() -> None:
     with pytest.raises(InvalidConfiguration, match="at least"):
         raised(RULE, by_epoch(history(50), HOUR_MS), HOUR_MS, None)
