@@ -5,7 +5,6 @@ Nothing here waits for MLflow or fails for it: a call writes to the spool and re
 
 import hashlib
 import logging
-import math
 import os
 import re
 import sqlite3
@@ -25,6 +24,7 @@ from adapters.mlflow.settings import TrackingSettings
 from adapters.mlflow.spool import Entry, Said, Spool
 from evenhand.codec import stable_id
 from evenhand.events import MetricObserved
+from evenhand.events.event import LARGEST
 
 LOGGER = logging.getLogger("evenhand.tracking")
 Status = Literal["FINISHED", "FAILED", "KILLED"]
@@ -218,9 +218,9 @@ class Run:
 
 
 def metric_event(entry: Entry) -> MetricObserved | None:
-    """Return the event of a metric; None for a value that JSON has no word for. A repeat has the same id."""
+    """Return the event of a metric; None for a value that no event may have. A repeat has the same id."""
     value = float(entry.body)
-    if not math.isfinite(value):
+    if not abs(value) <= LARGEST:  # NaN is not, either
         return None
     return MetricObserved(
         id=stable_id("training", entry.run, entry.key, entry.step), time=entry.time, key=entry.run,
