@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["EnhancedTrainingPipeline", "create_enhanced_pipeline"]
 
 TARGETS = ("target", "log_return", "y", "label")
+NAMED = {"target", "y", "label"}  # who has one of these has features, too, whatever prices stand beside them
 CANDLE = {"open", "high", "low", "close"}
 
 
@@ -56,7 +57,8 @@ class EnhancedTrainingPipeline:
 
         path = Path(data_path)
         frame = read_frame(path)
-        if {name.lower() for name in frame.columns} >= CANDLE and self.target is None:
+        names = {name.lower() for name in frame.columns}
+        if names >= CANDLE and not names & NAMED and self.target is None:
             self.target = "log_return"
             return _prepared(read_candles(path))
         self.target = self.target or next((name for name in TARGETS if name in frame.columns), None)

@@ -70,6 +70,16 @@ def test_candles_get_the_usual_features() -> None:
     assert len(frame) > 10_000
 
 
+def test_a_table_that_has_prices_beside_its_target_keeps_its_own_features(folder: Path) -> None:
+    table = pl.read_parquet(folder / "data" / "crypto_features.parquet")
+    prices = {name: 100.0 + table["momentum"] for name in ("open", "high", "low", "close")}
+    table.with_columns(**prices).write_parquet(folder / "prices.parquet")
+    pipeline = create_enhanced_pipeline("one", ["ridge"])
+    frame, features = pipeline.load_and_prepare_data("prices.parquet")
+    assert (pipeline.target, frame.height) == ("target", 800)
+    assert features == ["momentum", "volatility", *prices]
+
+
 def test_a_table_without_a_target_is_asked_for_one(folder: Path) -> None:
     table = pl.read_parquet(folder / "data" / "crypto_features.parquet").rename({"target": "next_move"})
     table.write_parquet(folder / "other.parquet")
