@@ -72,7 +72,7 @@ def test_candles_get_the_usual_features() -> None:
 
 def test_a_table_that_has_prices_beside_its_target_keeps_its_own_features(folder: Path) -> None:
     table = pl.read_parquet(folder / "data" / "crypto_features.parquet")
-    prices = {name: 100.0 + table["momentum"] for name in ("open", "high", "low", "close")}
+    prices = dict.fromkeys(("open", "high", "low", "close"), 100.0 + table["momentum"])
     table.with_columns(**prices).write_parquet(folder / "prices.parquet")
     pipeline = create_enhanced_pipeline("one", ["ridge"])
     frame, features = pipeline.load_and_prepare_data("prices.parquet")
