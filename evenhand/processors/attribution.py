@@ -157,11 +157,11 @@ class Attribution(Processor):
         known = Known(self._outcomes_at)
         for prediction, address in zip(predictions, addresses, strict=True):
             self._index_prediction(prediction, address)
-            self.reported.answer(prediction, rows)
             for step in range(len(prediction.values)):
                 winner = self._winner(prediction, step, known)
                 if winner is not None:
                     self._score(prediction, address, step, winner, rows)
+        self.reported.answer(predictions, rows)
 
     def _index_prediction(self, prediction: Prediction, address: int) -> None:
         self.by_request.add(prediction.request_id, address)

@@ -3,9 +3,12 @@
 A report of a request counts for its prediction, one of a unit for the unit's last prediction before it; both carry the
 key of that prediction. It counts if both were seen in time, as an outcome does, and in either order of arrival. What is
 known later may be the better answer: it is told then, too, and readers keep the latest prediction.
+
+A unit may have many predictions and many reports (a robot, or everybody without a name). What may be about each other
+is found by time, so that each costs a look-up, and not a comparison with all others.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 import msgspec
 
@@ -17,6 +20,7 @@ from evenhand.processors.base import Record, Row
 from evenhand.processors.index import Index
 from evenhand.processors.pairs import SOURCE, Prediction, pack, unpack_prediction
 from evenhand.processors.slabs import DEAD, Entry, Slabs
+from evenhand.processors.timeline import Timeline
 
 MODEL_ROW = b"measured/"
 
@@ -37,7 +41,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def address(self) -> str:
         """What it is about."""
-        return self.request_id if self.request_id is not None else _of_unit(self.unit or "")
+        return self.request_id if self.request_id is not None else _of_unit(self.key, self.unit or "")
 
     def is_about(self, prediction: Prediction) -> bool:
         """Whether a prediction may be the one, and both were seen in time."""
@@ -59,7 +63,7 @@ class Reported:
 
     def __init__(self, predictions: Slabs, by_request: Index) -> None:
         self.predictions, self.by_request = predictions, by_request
-        self.slabs, self.by_address, self.by_unit = Slabs(b"m"), Index(), Index()
+        self.slabs, self.by_id, self.by_address, self.by_unit = Slabs(b"m"), Index(), Timeline(), Timeline()
         self._models: set[str] = set()
 
     def load(self, rows: Iterable[tuple[bytes, bytes]], watermark: int) -> None:
@@ -69,7 +73,7 @@ class Reported:
         self.slabs.load(every, watermark)
         for address, data, flags in self.slabs.live():
             if flags[0] != DEAD:
-                self.by_address.add(_unpack(data).address, address)
+                self._add(_unpack(data), address)
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """All rows that hold now."""
@@ -88,12 +92,12 @@ class Reported:
     def index(self, prediction: Prediction, address: int) -> None:
         """A prediction that may be asked about."""
         if prediction.model in self._models:
-            self.by_unit.add(_of_unit(prediction.unit or prediction.request_id), address)
+            self.by_unit.add(_unit_of(prediction), prediction.time, address)
 
     def unindex(self, prediction: Prediction, address: int) -> None:
         """A prediction whose time is over."""
         if prediction.model in self._models:
-            self.by_unit.remove(_of_unit(prediction.unit or prediction.request_id), address)
+            self.by_unit.remove(_unit_of(prediction), prediction.time, address)
 
     def take(
         self, run: Iterable[tuple[Record, MetricObserved]], longest_wait_ms: int, watermark: int, rows: list[Row]
@@ -108,53 +112,89 @@ class Reported:
             )  # fmt: skip
             if max(watermark, report.seen_at) > report.time + longest_wait_ms:
                 continue
-            copy = next(((at, held) for at, held in self._at(report.address) if held.id == report.id), None)
+            copy = self._copy(report)
             if copy is not None:
                 if report.seen_at >= copy[1].seen_at:
                     continue
                 self.slabs.flag(copy[0], DEAD)
-                self.by_address.remove(report.address, copy[0])
+                self._remove(copy[1], copy[0])
             (address,) = self.slabs.add([Entry(report.time + longest_wait_ms, 1, pack(report))])
-            self.by_address.add(report.address, address)
+            self._add(report, address)
             self._tell(report, rows)
 
-    def answer(self, prediction: Prediction, rows: list[Row]) -> None:
-        """A prediction has come: what has been reported about it before."""
-        if prediction.model not in self._models:
-            return
-        for address in (prediction.request_id, _of_unit(prediction.unit or prediction.request_id)):
-            for _, report in self._at(address):
-                if report.is_about(prediction):
-                    self._tell(report, rows)
+    def answer(self, predictions: Iterable[Prediction], rows: list[Row]) -> None:
+        """Predictions have come, and are indexed: what has been reported about them before, each report once."""
+        since, fresh = dict[str, int](), set[str]()
+        for prediction in predictions:
+            if prediction.model in self._models:
+                unit = _unit_of(prediction)
+                since[unit] = min(prediction.time, since.get(unit, prediction.time))
+                since[prediction.request_id] = 0
+                fresh.add(prediction.request_id)
+        for address, time in since.items():
+            for place in self.by_address.since(address, time):
+                self._tell(_unpack(self.slabs.data(place)), rows, fresh)
 
-    def _at(self, address: str) -> list[tuple[int, Report]]:
-        found = ((place, _unpack(self.slabs.data(place))) for place in self.by_address.find(address))
-        return [(place, report) for place, report in found if report.address == address]
+    def _copy(self, report: Report) -> tuple[int, Report] | None:
+        for place in self.by_id.find(report.id):
+            held = _unpack(self.slabs.data(place))
+            if (held.id, held.address) == (report.id, report.address):
+                return place, held
+        return None
 
-    def _tell(self, report: Report, rows: list[Row]) -> None:
-        index = self.by_request if report.request_id is not None else self.by_unit
-        known = (unpack_prediction(self.predictions.data(place)) for place in index.find(report.address))
-        about = [prediction for prediction in known if report.is_about(prediction)]
-        best = min(
-            about, default=None,
-            key=lambda p: (_delay_ms(report, p) > p.grace_ms, -p.time, p.request_id, p.variant, p.version),
-        )  # fmt: skip
-        if best is not None:
+    def _add(self, report: Report, address: int) -> None:
+        self.by_id.add(report.id, address)
+        self.by_address.add(report.address, report.time, address)
+
+    def _remove(self, report: Report, address: int) -> None:
+        self.by_id.remove(report.id, address)
+        self.by_address.remove(report.address, report.time, address)
+
+    def _tell(self, report: Report, rows: list[Row], among: Container[str] | None = None) -> None:
+        """Tell of which prediction it is; with `among` (requests), only if that is one of them."""
+        best = min(self._candidates(report), default=None, key=lambda p: _rank(report, p))
+        if best is not None and (among is None or best.request_id in among):
             rows.append(_attributed(report, best))
+
+    def _candidates(self, report: Report) -> Iterator[Prediction]:
+        """Of predictions that it may be about the latest ones, down to one that nothing earlier is preferred to."""
+        if report.request_id is not None:
+            places: Iterable[int] = self.by_request.find(report.request_id)
+        else:
+            places = self.by_unit.until(report.address, report.time)
+        found: int | None = None
+        for place in places:
+            prediction = unpack_prediction(self.predictions.data(place))
+            if found is not None and prediction.time < found:
+                return
+            if report.is_about(prediction):
+                yield prediction
+                if report.request_id is None and _delay_ms(report, prediction) <= prediction.grace_ms:
+                    found = prediction.time
 
     def expire(self, watermark: int) -> None:
         """Forget reports whose time is over."""
         for address, data, flags in self.slabs.expire(watermark):
             if flags[0] != DEAD:
-                self.by_address.remove(_unpack(data).address, address)
+                self._remove(_unpack(data), address)
 
 
-def _of_unit(unit: str) -> str:
-    return f"\x1d{unit}"
+def _of_unit(key: str, unit: str) -> str:
+    return f"{key}\x1d{unit}"
+
+
+def _unit_of(prediction: Prediction) -> str:
+    return _of_unit(prediction.key, prediction.unit or prediction.request_id)
 
 
 def _delay_ms(report: Report, prediction: Prediction) -> int:
     return max(delay_ms(report.seen_at, report.time), delay_ms(prediction.seen_at, prediction.time))
+
+
+def _rank(report: Report, prediction: Prediction) -> tuple[bool, int, str, str, str]:
+    """Which of several predictions is preferred: one that is not late, then the latest."""
+    is_late = _delay_ms(report, prediction) > prediction.grace_ms
+    return is_late, -prediction.time, prediction.request_id, prediction.variant, prediction.version
 
 
 def _attributed(report: Report, prediction: Prediction) -> Row:

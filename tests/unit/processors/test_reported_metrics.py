@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from evenhand.codec import encode
 from evenhand.errors import InvalidConfiguration
 from evenhand.events import (
     DecisionMade,
@@ -15,15 +16,18 @@ from evenhand.events import (
     MetricAttributed,
     MetricObserved,
     Phase,
+    PredictionMade,
     PredictionRequested,
 )
 from evenhand.experiments.assignment import Ring
 from evenhand.experiments.evidence import merge_phases
 from evenhand.experiments.experiment import Experiment
 from evenhand.experiments.user_metric import UserMetric
-from evenhand.offline import Log, Runner
-from evenhand.topics import EVIDENCE, METRICS, SCORED
-from tests.unit.processors.play import Lines, decisions, judged, play, served, story, trial, write
+from evenhand.offline import Log, MemoryRecord, Runner
+from evenhand.processors.attribution import Attribution
+from evenhand.processors.pairs import Prediction, unpack_prediction
+from evenhand.topics import EVIDENCE, METRICS, OBSERVATIONS, PREDICTIONS, SCORED
+from tests.unit.processors.play import START, Lines, decisions, judged, play, served, story, trial, write
 from tests.unit.processors.test_fair_trial import again
 
 CLICKS = UserMetric(name="clicks", per="requests", better="higher")
@@ -181,3 +185,50 @@ def test_reports_are_kept_over_a_restart() -> None:
         fresh = work._make(work.processor.partition, log.partitions)
         fresh.load(work.rows.items())
         assert dict(fresh.rows()).keys() >= {key for key in work.rows if not key.startswith(b"e/")}
+
+
+@pytest.mark.parametrize("order", ["as they come", "reports first", "predictions first"])
+def test_a_unit_with_thousands_of_predictions_and_reports_costs_a_look_at_few_of_them_each(
+    order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each looked at all others once: 4,000 of one unit took half a minute, and a watchdog ends such a worker."""
+    looked = 0
+
+    def counting(data: bytes) -> Prediction:
+        nonlocal looked
+        looked += 1
+        return unpack_prediction(data)
+
+    monkeypatch.setattr("evenhand.processors.reported.unpack_prediction", counting)
+    count, control = 2000, served(trial_of(CLICKS))
+    made = [
+        PredictionMade(
+            id=f"p{i}", time=START + i * 10, key=f"k{i % 2}", request_id=f"r{i}", model="line", unit="everybody",
+            variant="old", version="1.0.0", values=(1.0,), experiment="trial",
+        )
+        for i in range(count)
+    ]  # fmt: skip
+    said = [
+        MetricObserved(id=f"m{i}", time=START + i * 10 + 5, key=f"k{i % 2}", name="clicks", value=1.0, unit="everybody")
+        for i in range(count)
+    ]
+    attribution, found = Attribution(0, 1), dict[str, MetricAttributed]()
+    slices = [
+        (topic, events[at : at + 250])
+        for at in range(0, count, 250)
+        for topic, events in ((PREDICTIONS, made), (OBSERVATIONS, said))
+    ]
+    if order != "as they come":
+        slices.sort(key=lambda each: (each[0] == PREDICTIONS) == (order == "reports first"))
+    for number, (topic, events) in enumerate([(PREDICTIONS, [control]), *slices]):
+        records = [
+            MemoryRecord(number * 1000 + i, 0, None, encode(event), [("seen_at", b"%d" % event.time)])
+            for i, event in enumerate(events)
+        ]
+        for row in attribution.apply(topic, records).sends.get((SCORED, 0), []):
+            if b'"MetricAttributed"' in (row.value or b""):
+                each = msgspec.json.decode(row.value or b"", type=MetricAttributed)
+                if each.id not in found or each.predicted_time > found[each.id].predicted_time:
+                    found[each.id] = each
+    assert sorted(each.request_id for each in found.values()) == sorted(f"r{i}" for i in range(count))
+    assert looked < 10 * count * (8 if order == "reports first" else 1)
