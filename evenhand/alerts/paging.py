@@ -57,20 +57,22 @@ def page(paging: Paging, policy: AlertPolicy, now_ms: int) -> tuple[Paging, Told
     silences = tuple(each for each in paging.silences if each.until_ms > now_ms)
     firing, told, told_ms = dict(paging.firing), dict(paging.told), paging.told_ms
     labels = [one.alert.labels for one in firing.values()]
-    lead = min(firing.values(), key=lambda one: (-_gravity(one.alert), one.alert.time, one.alert.fingerprint))
+    lead = ""  # the gravest that may be told of: it is what repeats
     for mark, one in sorted(firing.items(), key=lambda item: (-_gravity(item[1].alert), item[1].alert.time, item[0])):
-        if now_ms < one.alert.time + policy.group_wait_s * 1000:
-            continue
         after, why = route(
             one.rule, one.alert, now_ms, one.route, silences=silences, inhibitions=policy.inhibitions,
             firing=labels, incident=incident,
         )  # fmt: skip
+        if not lead and why not in {"silenced", "inhibited"}:
+            lead = mark
+        if now_ms < one.alert.time + policy.group_wait_s * 1000:
+            continue
         firing[mark] = msgspec.structs.replace(one, route=after)
         channels = one.rule.channels
         if why == "told" and now_ms < told_ms + policy.group_s * 1000:
             channels = tuple(each for each in channels if told.get(each, -1) < _gravity(one.alert))
         elif why == "repeated":
-            channels = tuple(sorted(told)) if one.alert is lead.alert else ()
+            channels = tuple(sorted(told)) if mark == lead else ()
         if why in {"told", "repeated"} and channels:
             causes = tuple(sorted(incident.causes.values()))
             kind: Why = "told" if why == "told" else "repeated"

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from evenhand.alerts.alert import AlertState, Transition, observe
 from evenhand.alerts.incident import acknowledge, hear
+from evenhand.alerts.paging import Paging, page, take
 from evenhand.alerts.payload import event
-from evenhand.alerts.policy import Inhibition
+from evenhand.alerts.policy import AlertPolicy, Inhibition
 from evenhand.alerts.routing import DeadMansSwitch, Route, Silence, route
 from evenhand.alerts.rule import AlertRule
 from evenhand.events import AlertFired, AlertResolved
@@ -159,6 +160,23 @@ def test_a_repeat_waits_and_an_acknowledgement_ends_it() -> None:
     assert route(SLOW, alert, T0 + SLOW.repeat_s * 1000, state)[1] == "repeated"
     taken = acknowledge(incident, "ann")
     assert route(SLOW, alert, T0 + SLOW.repeat_s * 1000, state, incident=taken)[1] == "acknowledged"
+
+
+@pytest.mark.parametrize("kept_back", ["silenced", "inhibited"])
+def test_what_is_kept_back_keeps_back_no_repeat_of_another(kept_back: str) -> None:
+    told = msgspec.structs.replace(SLOW, name="told", repeat_s=600)
+    grave = msgspec.structs.replace(SLOW, name="grave", severity="critical", repeat_s=600)
+    inhibition = Inhibition(source={"alertname": "told"}, target={"alertname": "grave"})
+    silence = Silence(matches={"alertname": "grave"}, from_ms=T0, until_ms=T0 + 100 * MINUTE, by="me")
+    policy = AlertPolicy(group_wait_s=0, inhibitions=(inhibition,) if kept_back == "inhibited" else ())
+    paging = Paging(silences=(silence,) if kept_back == "silenced" else ())
+    paging, _ = take(paging, told, fired(told))
+    paging, _ = take(paging, grave, fired(grave, MINUTE))
+    found = []
+    for minute in range(35):
+        paging, routed = page(paging, policy, T0 + minute * MINUTE)
+        found += [(minute, one.labels["alertname"], one.why) for one in routed]
+    assert found == [(0, "told", "told"), *((minute, "told", "repeated") for minute in (10, 20, 30))]
 
 
 def test_a_grave_alert_inhibits_a_lesser_one_of_the_same_model() -> None:
