@@ -124,7 +124,7 @@ def _objective(model: str, of: Objective, levels: Sequence[ServiceLevelReported]
     return Checked(
         model=model, name=of.name, kind="objective", metric=of.metric, comparison=of.comparison,
         threshold=of.threshold, unit=of.unit, epochs=len(with_data), breached=share, fired=fired.get(of.name, 0),
-        proposed=_kept(of.comparison, values, allowed) if share is not None and share > of.budget else None,
+        proposed=_kept(of.comparison, values, allowed) if total and (total - bad) / total < of.target else None,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ def level(objective: Objective, ledger: Ledger, end_ms: int, good: int, bad: int
     if objective.of == "epochs":
         state = objective.judge(value)
     else:
-        state = "no_data" if not good + bad else "violated" if bad > (good + bad) * objective.budget else "met"
+        state = "no_data" if not good + bad else "violated" if good / (good + bad) < objective.target else "met"
     burn = judge(objective, ledger, end_ms)
     return Level(
         state=state, burn=burn.state, good=good, bad=bad, severity=burn.severity, rate=burn.rate, factor=burn.factor,

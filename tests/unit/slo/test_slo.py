@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from evenhand.slo.burn_rate import DAY_MS, HOUR_MS, judge
 from evenhand.slo.ledger import SLICE_MS, Ledger, Slice, budget, compliance
+from evenhand.slo.level import level, over
 from evenhand.slo.objective import Objective
 
 ERRORS = Objective(name="errors", metric="error_fraction", comparison="<", threshold=0.01, unit="fraction", target=0.99)
@@ -68,6 +69,17 @@ def test_at_the_promised_rate_hardly_anybody_is_paged() -> None:
         night = Ledger(slices=tuple(Slice(NOW + i * SLICE_MS, 5 - int(b), int(b)) for i, b in enumerate(bads)))
         pages += any(judge(ERRORS, night, NOW + (i + 1) * SLICE_MS).severity == "page" for i in range(0, 144, 3))
     assert pages <= 8  # 4 %
+
+
+@pytest.mark.parametrize(("target", "good", "bad"), [(0.9, 9, 1), (0.8, 8, 2), (0.71, 71, 29), (0.99, 99, 1)])
+def test_a_target_that_is_met_exactly_is_met_in_levels_and_reports(target: float, good: int, bad: int) -> None:
+    objective = Objective(
+        name="e", metric="error_fraction", comparison="<", threshold=0.01, unit="fraction", target=target, of="events"
+    )
+    for more, state in ((0, "met"), (1, "violated")):
+        held = Ledger().add(objective, SLICE_MS - 1, good - more, bad + more)
+        assert level(objective, held, SLICE_MS, good - more, bad + more, None).state == state
+        assert [one.met for one in over(objective, held, "m", DAY_MS, DAY_MS + SLICE_MS, "n")] == [state == "met"]
 
 
 def test_a_budget_is_spent_in_proportion_and_a_report_says_each_day() -> None:
