@@ -61,6 +61,7 @@ class Producer:
         """Talk to the broker of `settings`, by default to the one that `kafka_settings` finds."""
         self._settings, self._source = settings, source
         self._client: Any = None
+        self._known: frozenset[str] = frozenset()  # topics of the broker
 
     async def __aenter__(self) -> Self:
         """Connect. Raises DependencyUnavailable, naming the setting, if no broker answers."""
@@ -112,19 +113,28 @@ class Producer:
     async def enqueue(self, topic: str, event: Event, value: bytes) -> "asyncio.Future[Any]":
         """Hand over bytes that were checked; the future is done when the broker has them (`place` awaits it)."""
         headers = cloud_headers(type(event).__name__, event.id, self._source, event.time)
-        settings = self._connected()
-        future: asyncio.Future[Any] = await self._client.send(
-            settings.topic(topic), value, key=key_of(event).encode(), headers=headers
-        )
-        return future
+        return await self.enqueue_raw(topic, key_of(event).encode(), value, headers)
 
     async def enqueue_raw(
         self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
     ) -> "asyncio.Future[Any]":
         """Hand over a record as it is, for one that was in a topic before."""
-        settings = self._connected()
-        future: asyncio.Future[Any] = await self._client.send(settings.topic(topic), value, key=key, headers=headers)
+        full = self._connected().topic(topic)
+        if full not in self._known:
+            await self._check(full)
+        future: asyncio.Future[Any] = await self._client.send(full, value, key=key, headers=headers)
         return future
+
+    async def _check(self, full: str) -> None:
+        """Raise if a topic does not exist: a broker would make one, with as many partitions as it likes."""
+        from adapters.errors import DependencyUnavailable
+
+        self._known = frozenset((await self._client.client.fetch_all_metadata()).topics())
+        if full not in self._known:
+            raise DependencyUnavailable(
+                f"topic {full} does not exist at {self._connected().bootstrap_servers}: `evenhand up` creates all "
+                "topics, and so does `evenhand topics create`"
+            )
 
     def _connected(self) -> "KafkaSettings":
         if self._settings is None or self._client is None:

@@ -6,9 +6,11 @@ import dataclasses
 import pytest
 from aiokafka.admin import NewTopic
 
-from adapters.errors import TopicMismatch
+from adapters.errors import DependencyUnavailable, TopicMismatch
 from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.topics import admin, check_configuration, configuration, ensure_topics, read_configurations
+from evenhand.client.produce import Producer
+from evenhand.events import OutcomeObserved
 from evenhand.topics import DECISIONS, FOR_EVER, TOPICS, Topic, every_topic, state_topic
 
 pytestmark = pytest.mark.timeout(60)
@@ -83,3 +85,14 @@ def test_more_than_what_is_needed_is_accepted() -> None:
         check_configuration("x", wanted | {"retention.ms": "2000"}, wanted | {"retention.ms": "-1"})
     with pytest.raises(TopicMismatch, match=r"message\.timestamp\.type=unset"):
         check_configuration("x", {}, wanted)
+
+
+async def test_who_sends_before_there_are_topics_is_told_so_and_makes_none(settings: KafkaSettings) -> None:
+    """The broker would make one with as many partitions as it likes, and no worker could start any more."""
+    event = OutcomeObserved(id="o", time=1_600_000_000_000, key="k", value=1.0, request_id="r")
+    async with Producer(settings) as producer:
+        with pytest.raises(DependencyUnavailable, match=r"outcomes\.v1 does not exist at .*evenhand topics create"):
+            await producer.send(event)
+        every = every_topic()
+        assert len(await ensure_topics(settings, every)) == len(every)
+        assert (await producer.send(event)).offset == 0
