@@ -88,7 +88,12 @@ async def write_export(
 
 
 def _check_empty(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        is_empty = not any(folder.iterdir())
+    except OSError as error:
+        raise EvenhandError(f"{folder} cannot be made ({error.strerror}): name a new folder") from error
+    if not is_empty:
         raise EvenhandError(f"{folder} is not empty: name a new folder")
 
 
