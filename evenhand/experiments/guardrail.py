@@ -164,9 +164,7 @@ def watch_ratio(
         return _too_few(found)
     half = _half_width(found, alpha)
     d = found.mean
-    return _placed(
-        math.exp(d), (math.exp(d - half), math.exp(d + half)), margin, harm, too_good, f"{found.shown}, ratio"
-    )
+    return _placed(_ratio(d), (_ratio(d - half), _ratio(d + half)), margin, harm, too_good, f"{found.shown}, ratio")
 
 
 def watch_difference(strata: Strata, margin: float, harm: float, too_good: float | None, alpha: float) -> Watched:
@@ -202,8 +200,13 @@ def watch_loss(
     variance = max(0.0, v_a / a**2 + v_b / b**2 - 2.0 * covariance / (a * b))
     half = _half_width(Difference(0.0, inflation * variance, n, shown), alpha)
     d = math.log(b / a)
-    interval = math.exp(d - half), math.exp(d + half)
-    return _placed(math.exp(d), interval, guardrail.margin, harm, guardrail.too_good, f"{shown}, ratio")
+    interval = _ratio(d - half), _ratio(d + half)
+    return _placed(_ratio(d), interval, guardrail.margin, harm, guardrail.too_good, f"{shown}, ratio")
+
+
+def _ratio(log: float) -> float:
+    """The ratio of a logarithm: of a mean next to zero the interval ends beyond the numbers, and stays at their end."""
+    return math.exp(min(log, 700.0))
 
 
 def _too_few(found: Difference | None) -> Watched:

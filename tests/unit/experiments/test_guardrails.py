@@ -116,6 +116,17 @@ def test_before_the_quantile_is_frozen_nothing_is_said() -> None:
     assert "not 1000" in watched("response_time_p95", np.full(500, 10.0), np.full(500, 99.0)).reason
 
 
+@pytest.mark.parametrize("mean", [1e-3, 1e-5, 1e-9])
+def test_a_mean_next_to_zero_has_no_ratio_that_anybody_could_certify(mean: float) -> None:
+    """Such as a profit: the interval of the ratio is wider than numbers reach."""
+    around = np.tile([-1.0, 1.0], 50)
+    champion, challenger = (comoments((around + each).tolist(), [1.0] * 100) for each in (2.0, mean))
+    for strata in ([(champion, challenger)], [(challenger, champion)]):
+        found = watch_ratio(strata, 1.5, 2.0, None, 0.025)
+        assert found.state == "undetermined"
+        assert all(map(math.isfinite, found.interval or (math.inf,)))
+
+
 def test_a_quantile_of_buckets_is_within_two_percent() -> None:
     times = np.random.default_rng(4).lognormal(3, 1, 5000)
     counts: dict[int, int] = {}
