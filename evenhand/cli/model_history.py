@@ -1,16 +1,28 @@
 """`evenhand models as-of`: which version held an alias at a time, who gave it to it, and on what evidence."""
 
 import asyncio
+import re
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from evenhand.cli.output import Json, note, result, table, when
 
 
 def register(group: typer.Typer) -> None:
     """Add the command to the group of models."""
-    group.command("as-of")(tell_as_of)
+    group.command("as-of", cls=TakesAgo)(tell_as_of)
+
+
+class TakesAgo(TyperCommand):
+    """A command whose arguments may be times such as -15m, which are no options; its options have no values."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Let options come first, and all else behind `--`."""
+        words = [arg for arg in args if not arg.startswith("-") or re.fullmatch(r"-\d+\w", arg)]
+        options = [arg for arg in args if arg.startswith("-") and arg != "--" and arg not in words]
+        return super().parse_args(ctx, [*options, "--", *words])
 
 
 def tell_as_of(

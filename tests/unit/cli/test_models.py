@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import DependencyUnavailable
+from evenhand.cli import exits
 from evenhand.cli.models import all_aliases
 from evenhand.cli.predictions import Answers
+from evenhand.cli.run import run
 from evenhand.events import PredictionMade, ShadowPrediction
 from evenhand.holdings import alias_changes
 
@@ -17,6 +19,14 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EVENHAND_HOME", str(tmp_path / "var"))
     monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+
+
+@pytest.mark.parametrize("words", [["-15m"], ["-2h", "--json"], ["--json", "-2h", "btc-usd-1h"], ["--", "-15m"]])
+def test_a_time_that_is_so_long_ago_is_no_option(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "as-of", *words]) == exits.UNREACHABLE  # it went on to ask the log
+    assert "nothing was started" in capsys.readouterr().err
+    assert run(["models", "as-of", "--jsn", "now"]) == exits.USAGE
+    assert run(["models", "as-of", "-h"]) == exits.OK
 
 
 def test_the_declared_champion_is_told_only_where_no_broker_could_know_better(monkeypatch: pytest.MonkeyPatch) -> None:
