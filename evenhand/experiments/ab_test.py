@@ -73,11 +73,16 @@ class ABTestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def experiment(self, model: str) -> Experiment:
         """The experiment that it describes, of a served model."""
         treatment = round(self.traffic_split * SHARES)
+        if not 0 < treatment < SHARES:
+            raise InvalidConfiguration(
+                f"{self.test_name}: a traffic_split of {self.traffic_split} leaves one of both without requests: the "
+                f"least share is {1 / SHARES:g}"
+            )
         guardrails = tuple(
             Guardrail(metric=metric, margin=self.guardrail_thresholds.get(metric, THRESHOLDS[metric]))
             for metric in self.guardrail_metrics
         )
-        return Experiment(
+        made = Experiment(
             name=self.test_name,
             model=model,
             champion="control",
@@ -95,3 +100,9 @@ class ABTestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
                 guardrails=guardrails,
             ),
         )
+        try:  # what is made in Python is checked as what is read
+            return msgspec.convert(msgspec.to_builtins(made), Experiment)
+        except msgspec.ValidationError as error:
+            said = str(error).replace("`", "").replace("Expected", "expected", 1)
+            hint = ": names have letters, digits and . _ @ -" if "regex" in said else ""
+            raise InvalidConfiguration(f"{self.test_name}: {said}{hint}") from None

@@ -71,6 +71,10 @@ def test_every_key_changes_the_experiment(key: str, value: Any, place: str | Non
         ({"guardrail_metrics": ["latency"], "guardrail_thresholds": {}}, r"no guardrail is of \['latency'\]"),
         ({"guardrail_metrics": []}, "guardrail_metrics does not"),
         ({"guardrail_thresholds": {"response_time": 0.5}}, "asks for more than no change"),
+        ({"traffic_split": 1e-9}, "leaves one of both without requests"),
+        ({"minimum_sample_size": 1}, r"expected int >= 2 - at \$.rule.minimum_sample_size$"),
+        ({"test_name": "my test"}, r"my test: .* at \$.name: names have letters"),
+        ({"treatment_model": "model b"}, r"at \$.variants\[1\].version: names have letters"),
     ],
 )
 def test_contradictions_are_refused_with_the_reason(change: dict[str, Any], said: str) -> None:
