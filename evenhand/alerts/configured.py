@@ -18,6 +18,7 @@ from evenhand.slo.objective import Comparison
 
 EnvironmentName = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]*$", description="of a variable that holds the secret")]
 Positive = Annotated[float, Meta(gt=0)]
+Percent = Annotated[float, Meta(gt=0, le=100)]
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -37,8 +38,8 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Milliseconds, percent, percent, and a fraction."""
 
     max_response_time: Positive | None = None
-    max_error_rate: Positive | None = None
-    min_accuracy: Positive | None = None
+    max_error_rate: Percent | None = None
+    min_accuracy: Percent | None = None
     max_drift_score: Positive | None = None
 
     def rules(self, cooldown_s: int) -> tuple[AlertRule, ...]:

@@ -46,6 +46,8 @@ def test_what_is_told_by_a_channel_that_is_not_set_is_named() -> None:
 
 
 @pytest.mark.parametrize(("text", "said"), [
+    ("thresholds: {max_error_rate: 250}", "max_error_rate: expected float <= 100"),
+    ("alert_cooldown: .inf", "alert_cooldown is inf: write a finite number"),
     ("page: {channels: [slakc]}", "no channel is named 'slakc'"),
     ("channels: {hook: {kind: webhook, url: 'https://10.0.0.1/'}}", "expected str matching"),
     ("channels: {hook: {kind: webhook}}", "channels.hook needs url"),
