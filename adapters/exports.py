@@ -117,7 +117,11 @@ def read_export(folder: Path, topic: str, partition: int) -> Iterator[ExportedRe
     """The records of one partition, in order."""
     path = folder / topic / f"{partition}.ndjson"
     decode = msgspec.json.Decoder(Line).decode
-    with path.open("rb") as file:
+    try:
+        opened = path.open("rb")
+    except OSError as error:
+        raise EvenhandError(f"{path} cannot be read ({error.strerror}): export again") from error
+    with opened as file:
         for number, raw in enumerate(file, 1):
             try:
                 line = decode(raw)
