@@ -17,10 +17,13 @@ from evenhand.events import EpochMeasured, MetricObserved, OutcomeObserved, Tick
 from evenhand.metrics.gauge import Gauge
 from evenhand.monitoring import Monitoring
 from evenhand.processors.base import Record
-from evenhand.processors.columns import as_sums
+from evenhand.processors.columns import as_sums, number_of
 from evenhand.processors.policies import Policies, Policy
 
 READINGS_ROW, ALONE_ROW = b"r/", b"a/"
+MOST = (
+    500  # names of an epoch, those of the least hashes: who names readings after users makes no report that is too long
+)
 Reading = tuple[str, str, float]  # id, name, value
 
 
@@ -101,7 +104,8 @@ class Readings:
         for _, (reading, value) in sorted(self._held.pop((name, epoch), {}).items()):
             by_name[reading].append(value)
         rows.update(dict.fromkeys(self._rows.pop((name, epoch), ())))
-        return {each: Gauge().add(np.array(values)) for each, values in sorted(by_name.items())}
+        kept = sorted(by_name, key=number_of)[:MOST] if len(by_name) > MOST else by_name
+        return {each: Gauge().add(np.array(by_name[each])) for each in sorted(kept)}
 
     def close(
         self, watermark: int, partition: int, policies: Policies, rows: dict[bytes, bytes | None]
