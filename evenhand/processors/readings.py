@@ -21,9 +21,7 @@ from evenhand.processors.columns import as_sums, number_of
 from evenhand.processors.policies import Policies, Policy
 
 READINGS_ROW, ALONE_ROW = b"r/", b"a/"
-MOST = (
-    500  # names of an epoch, those of the least hashes: who names readings after users makes no report that is too long
-)
+MOST = 500  # names of an epoch, those of the least hashes: a report must fit in a record, whatever users call them
 Reading = tuple[str, str, float]  # id, name, value
 
 
