@@ -84,6 +84,7 @@ def train(
         regrets=judged.regrets,
         curves={name: one.model.curve for name, one in registered.items() if one.model.curve},
         parameters={name: one.model.plain_parameters() for name, one in registered.items()},
+        scores={name: [place.scores for place in places] for name, places in by_model.items()},
         table=contest_table(judged),
     )
 

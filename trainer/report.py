@@ -8,7 +8,7 @@ import numpy as np
 
 from evenhand.training.contest import Contest, Place, Regret, as_markdown
 from evenhand.training.coverage import Coverage
-from evenhand.training.scores import Verdict
+from evenhand.training.scores import Scores, Verdict
 
 Curve = list[tuple[float, float]]
 
@@ -33,6 +33,7 @@ class TrainingReport(msgspec.Struct, frozen=True):
     baseline. `coverage`: the least and the greatest share that intervals of 90 % held in a month and in a year, over
     all steps. `regrets`: of the ensemble against its best expert. `curves`: squared error on what was learned and on
     what was held out, before the first round and after each, of what was registered. `parameters`: those that it has.
+    `scores`: each model at each step, with pinball loss, profit after cost, and the comparison with every baseline.
     """
 
     data: str
@@ -46,6 +47,7 @@ class TrainingReport(msgspec.Struct, frozen=True):
     regrets: list[Regret]
     curves: dict[str, Curve]
     parameters: dict[str, dict[str, Any]]
+    scores: dict[str, list[Scores]]
     table: str
 
     @property

@@ -69,6 +69,10 @@ def test_the_command_says_who_has_skill_and_registers_versions(data: Path, capsy
     assert models["naive"]["version"] is None
     assert models["ensemble"]["version"] == "1.2.0"
     assert [one["regret"] <= one["bound"] for one in report["regrets"]] == [True, True]
+    first, _ = report["scores"]["ridge"]
+    assert first["pinball"] > 0
+    assert first["profit"]["low"] < first["profit"]["mean"] < first["profit"]["high"]
+    assert [one["baseline"] for one in first["comparisons"]] == ["drift", "ewma", "naive"]
     assert report["trials"] == 4 * 2  # models that walked, steps
     served = ModelStore(data.parent / "var" / "models").load("momentum", "1.2.0")
     assert served.forecast(np.zeros((1, 9)), 2).shape == (1, 2)
