@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from adapters.kafka.candle_log import offsets, read_candle_log
 from adapters.kafka.settings import KafkaSettings
-from models.candle_files import candles_from_frame, read_candles
+from models.candle_files import TIME_NAMES, candles_from_frame, read_candles
 from models.candles import Candles
 from models.card import Source
 from trainer.progress import Progress
@@ -43,7 +43,8 @@ def _from_topic(
         progress.tell(f"{topic}: {log.repeats} records repeat others and count once")
     frame = pl.DataFrame(log.records, infer_schema_length=None)
     if len(log.spreads) > 1:  # one series in several partitions: their order is that of time
-        names = [name for name in ("open_time", "time", "timestamp") if name in frame.columns]
+        called = {name.strip().lower(): name for name in frame.columns}
+        names = [called[name] for name in TIME_NAMES if name in called]
         frame = frame.sort(names[:1], maintain_order=True) if names else frame
     sources = tuple(Source(topic, one.partition, one.first, one.last) for one in log.spreads)
     return History(candles_from_frame(frame, topic, repairs=repairs), sources)
