@@ -84,6 +84,7 @@ def silence(
     """Tell nobody of a model's alerts for some time. They stand in `alerts.v1` all the same."""
     from evenhand.client.identity import now_ms
     from evenhand.errors import InvalidConfiguration
+    from evenhand.events import LAST_MS
 
     span = _SPAN.fullmatch(for_)
     if span is None:
@@ -95,6 +96,8 @@ def silence(
             raise InvalidConfiguration(f"--match {each}: write NAME=VALUE, such as alertname=slow")
         matches[name] = value
     until = now_ms() + int(span[1]) * _UNITS_MS[span[2]]
+    if until > LAST_MS or not int(span[1]):
+        raise InvalidConfiguration(f"--for {for_}: a silence has a length, and ends before the year 2100")
     _give(
         model, "silence", reason, timeout, lambda desk: any(s.until_ms == until for s in desk.paging.silences),
         matches=matches, until=until,

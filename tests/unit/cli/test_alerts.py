@@ -89,3 +89,9 @@ def test_a_file_that_is_wrong_is_named(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "rules.yaml").write_bytes(b"rules: [] # \xe9")
     assert run(["alerts", "backtest", str(tmp_path / "rules.yaml"), "--log", str(tmp_path)]) == 2
     assert "write it as UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("span", ["0h", "99999999d", "soon"])
+def test_a_silence_that_the_log_would_refuse_is_not_given(span: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["alerts", "silence", "m", "--for", span]) == 2
+    assert f"--for {span}" in capsys.readouterr().err
