@@ -25,6 +25,7 @@ from evenhand.processors.pairs import (
     Outcome,
     Placed,
     Prediction,
+    Seen,
     in_order,
     is_late,
     is_preferred,
@@ -34,6 +35,7 @@ from evenhand.processors.pairs import (
     prediction_of,
     preferred,
     scored_row,
+    stays,
     unpack_outcome,
     unpack_prediction,
 )
@@ -126,10 +128,8 @@ class Attribution(Processor):
 
     def _take(self, topic: str, run: list[tuple[Record, Any]], watermark: int, rows: list[Row]) -> None:
         """What stands between two moves of the watermark: entries of a run are kept together."""
-        if topic == PREDICTIONS and run:
-            self._take_predictions(run, watermark, rows)
-        elif run:
-            self._take_outcomes(run, watermark, rows)
+        if run:
+            (self._take_predictions if topic == PREDICTIONS else self._take_outcomes)(run, watermark, rows)
 
     # Predictions
 
@@ -179,10 +179,8 @@ class Attribution(Processor):
 
     def _forget(self, address: int | None, prediction: Prediction) -> None:
         """A better copy takes the place of a prediction: its books are closed, and opened again by the copy."""
-        if prediction.values:
-            self.counts.predictions -= 1
-        else:
-            self.counts.errors -= 1
+        self.counts.predictions -= bool(prediction.values)
+        self.counts.errors -= not prediction.values
         if address is None:
             return
         if set(self.predictions.flags(address)) == {MATURED}:
@@ -210,8 +208,9 @@ class Attribution(Processor):
         told = [outcome_of(record, event) for record, event in run if type(event) is OutcomeObserved]
         fresh = [outcome for outcome in told if self._lives(outcome, watermark)]
         addresses = self.outcomes.add(Entry(outcome.time + self.longest_wait_ms, 1, pack(outcome)) for outcome in fresh)
+        seen = Seen(self._outcomes_at, self._answered_by, self._winner)
         for outcome, address in zip(fresh, addresses, strict=True):
-            self._take_outcome(outcome, address, rows)
+            self._take_outcome(outcome, address, seen, rows)
 
     def _lives(self, outcome: Outcome, watermark: int) -> bool:
         if max(watermark, outcome.seen_at) <= outcome.time + self.longest_wait_ms:
@@ -219,11 +218,10 @@ class Attribution(Processor):
         self.counts.expired += 1
         return False
 
-    def _take_outcome(self, outcome: Outcome, place: int, rows: list[Row]) -> None:
-        known, answered = Known(self._outcomes_at), self._answered_by(outcome)
+    def _take_outcome(self, outcome: Outcome, place: int, seen: Seen, rows: list[Row]) -> None:
+        known, answered = seen.known, seen.of(outcome)
         rivals = known[outcome.address]
-        before = [self._winner(prediction, step, known) for _, step, prediction in answered]
-        copy = next(((at, other) for at, other in rivals if other.id == outcome.id), None)
+        copy = next((placed for placed in rivals if placed[1].id == outcome.id), None)
         if copy is not None:
             self.counts.duplicates += 1
             if outcome.seen_at >= copy[1].seen_at:
@@ -236,8 +234,11 @@ class Attribution(Processor):
             self.counts.conflicting += bool(rivals)
         self.by_address.add(outcome.address, place)
         known[outcome.address] = sorted([(place, outcome), *(o for o in rivals if o is not copy)], key=in_order)
-        for (slot, step, prediction), old in zip(answered, before, strict=True):
-            winner = self._winner(prediction, step, known)
+        for slot, step, prediction in answered:
+            old = seen.winners[slot]
+            if old is not None and copy is None and stays(prediction, old[1], outcome):
+                continue
+            winner = seen.winners[slot] = self._winner(prediction, step, known)
             if winner is None or winner[1].id != outcome.id:
                 continue
             if old is not None:

@@ -111,6 +111,36 @@ class Known(dict[str, list[Placed]]):
         return found
 
 
+Slot = tuple[int, int, Prediction]  # its address, its step from 0
+
+
+class Seen:
+    """What a run of outcomes has looked up: many of them may answer the same predictions.
+
+    `winners` has the outcome that counts for each slot; who takes an outcome keeps it.
+    """
+
+    def __init__(
+        self,
+        look_up: Callable[[str], list[Placed]],
+        answered_by: Callable[[Outcome], list[Slot]],
+        winner: Callable[[Prediction, int, Known], Placed | None],
+    ) -> None:
+        self.known, self.winners = Known(look_up), dict[int, Placed | None]()
+        self._answered_by, self._winner = answered_by, winner
+        self._answered: dict[str, list[Slot]] = {}
+
+    def of(self, outcome: Outcome) -> list[Slot]:
+        """Slots that an outcome answers, whose winners are known from here on."""
+        answered = self._answered.get(outcome.address)
+        if answered is None:
+            answered = self._answered[outcome.address] = self._answered_by(outcome)
+            for slot, step, prediction in answered:
+                if slot not in self.winners:
+                    self.winners[slot] = self._winner(prediction, step, self.known)
+        return answered
+
+
 def in_order(placed: Placed) -> tuple[int, str]:
     """The order of preference among outcomes that are not late."""
     return placed[1].time, placed[1].id
@@ -131,6 +161,11 @@ def preferred(prediction: Prediction, found: Iterable[Iterable[Placed]]) -> Plac
     if len(best) < 2:
         return best[0] if best else None
     return min(best, key=lambda placed: (is_late(prediction, placed[1]), *in_order(placed)))
+
+
+def stays(prediction: Prediction, winner: Outcome, other: Outcome) -> bool:
+    """Whether a winner surely stays one, whatever is said of another outcome: it is not late, and the earlier."""
+    return (winner.time, winner.id) < (other.time, other.id) and not is_late(prediction, winner)
 
 
 def is_preferred(copy: Prediction, other: Prediction) -> bool:

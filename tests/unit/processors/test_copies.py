@@ -4,14 +4,16 @@ from itertools import permutations
 from typing import cast
 
 import msgspec
+import pytest
 
 from evenhand.codec import encode
-from evenhand.events import OutcomeObserved, PredictionMade, PredictionRequested
+from evenhand.events import OutcomeObserved, PredictionMade, PredictionRequested, PredictionScored
 from evenhand.offline import Log, MemoryRecord, state_of
 from evenhand.processors.attribution import Attribution
 from evenhand.processors.base import Row
 from evenhand.processors.evidence import Evidence
-from evenhand.topics import OUTCOMES, PREDICTIONS, REQUESTS
+from evenhand.processors.pairs import Prediction, unpack_prediction
+from evenhand.topics import OBSERVATIONS, OUTCOMES, PREDICTIONS, REQUESTS, SCORED
 from tests.unit.processors.play import START, play, served, trial
 
 TIME = 1_600_000_000_000
@@ -101,3 +103,41 @@ def test_a_pair_whose_better_copy_is_of_before_the_experiment_is_no_evidence_wha
 def test_an_answer_is_preferred_to_an_error_so_that_no_pair_is_taken_back() -> None:
     counts = [counted(*order, batch=1).counts for order in permutations((made(TIME), made(TIME, error="no")))]
     assert [(each.predictions, each.errors) for each in counts] == [(1, 0), (1, 0)]
+
+
+def test_outcomes_of_one_target_from_hundreds_of_users_are_weighed_by_turns_and_unpack_each_prediction_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each looked all predictions up again: 2,000 and 500 took sixteen seconds, and a watchdog ends such a worker."""
+    looked = 0
+
+    def counting(data: bytes) -> Prediction:
+        nonlocal looked
+        looked += 1
+        return unpack_prediction(data)
+
+    monkeypatch.setattr("evenhand.processors.attribution.unpack_prediction", counting)
+    target, count = TIME + 60_000, 200
+    made = [
+        PredictionMade(
+            id=f"m{i}", time=TIME + i, key="k", request_id=f"r{i}", model="m", unit=f"r{i}", variant="a", version="1",
+            values=(1.0,), target_times=(target,), wait_s=3600,
+        )
+        for i in range(count)
+    ]  # fmt: skip
+    told = [OutcomeObserved(id=f"o{i}", time=target - i, key="k", value=i, target_time=target) for i in range(count)]
+    found = []
+    for batch in (1, count):
+        processor, last, looked = Attribution(0, 1), dict[str, str](), 0
+        for topic, events in ((PREDICTIONS, made), (OBSERVATIONS, told)):
+            records = [MemoryRecord(i, 0, None, encode(e), [("seen_at", b"%d" % e.time)]) for i, e in enumerate(events)]
+            for start in range(0, count, batch):
+                for row in processor.apply(topic, records[start : start + batch]).sends.get((SCORED, 0), []):
+                    pair = msgspec.json.decode(row.value or b"", type=PredictionScored)
+                    last[pair.request_id] = pair.outcome_id
+        found.append((last, msgspec.structs.asdict(processor.counts)))
+    assert looked == count
+    assert found[0] == found[1]
+    scored, counts = found[0]
+    assert set(scored.values()) == {f"o{count - 1}"}, "the earliest"
+    assert counts["matured"] == count
