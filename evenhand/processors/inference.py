@@ -243,8 +243,9 @@ def _answered(
     for value in confidence:
         if not -LARGEST <= value <= LARGEST:
             return Answered(error=f"the version answered a confidence of {confidence}, which are no numbers"[:1000])
-    if intervals is not None and not all(-LARGEST <= end <= LARGEST for interval in intervals for end in interval):
-        intervals = None
+    for low, high in intervals or ():
+        if not (-LARGEST <= low <= LARGEST and -LARGEST <= high <= LARGEST):
+            return Answered(tuple(values), confidence)
     return Answered(tuple(values), confidence, intervals)
 
 

@@ -1,6 +1,6 @@
 """Records of one topic that are decoded once, however many agents read them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -75,17 +75,13 @@ def _wrong(event: PredictionMade) -> str:
         return f"values has {len(event.values)} steps: at most {MAX_HORIZON} are taken"
     if len(event.target_times) > max(1, len(event.values)):
         return f"target_times has {len(event.target_times)} entries, values {len(event.values)}: one a step is wanted"
-    if not all(-LARGEST <= number <= LARGEST for number in _numbers(event)):
+    numbers = [*event.values, *event.confidence]
+    for shadow in event.shadows:
+        numbers += shadow.values
+    for interval in event.intervals or ():
+        numbers += interval
+    if numbers and not (min(numbers) >= -LARGEST and max(numbers) <= LARGEST):  # JSON has no NaN
         return f"a value, confidence or interval is beyond {LARGEST:g}: send it in another unit or leave it out"
     if not -LONGEST_S <= event.wait_s <= LONGEST_S or not -LONGEST_S <= event.grace_s <= LONGEST_S:
         return f"wait_s {event.wait_s} or grace_s {event.grace_s} is no time: seconds are wanted"
     return ""
-
-
-def _numbers(event: PredictionMade) -> Iterator[float]:
-    yield from event.values
-    yield from event.confidence
-    for shadow in event.shadows:
-        yield from shadow.values
-    for interval in event.intervals or ():
-        yield from interval
