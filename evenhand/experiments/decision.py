@@ -28,7 +28,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def decide(experiment: Experiment, standing: Standing) -> Verdict:
-    """Judge the challengers that are not stopped, on all evidence so far. A failed check freezes, harm goes first."""
+    """Judge the challengers that are not stopped, on all evidence so far. A failed check freezes, then harm counts."""
     challengers, gone = experiment.challengers, (*standing.stopped, *standing.absent)
     of = len(challengers)
     compared = [compare(experiment, standing, name, of) for name in challengers if name not in gone]
