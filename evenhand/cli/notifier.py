@@ -63,7 +63,9 @@ async def _notify(settings: "KafkaSettings", alerts: "Alerts", channels: "dict[s
 
     async def tell(alert: Alert) -> None:
         names = [name for name in alerts.page.channels if name in channels]
-        await asyncio.gather(*(deliver(channels[name], alert) for name in names))
+        for sent in await asyncio.gather(*(deliver(channels[name], alert) for name in names)):
+            if not sent.delivered:  # the broker may be what is silent: there is nowhere else to say so
+                note(f"not delivered, {alert.annotations['summary']!r}: {sent.reason}")
 
     async with asyncio.TaskGroup() as group:
         group.create_task(beat("notifier"))
