@@ -29,11 +29,6 @@ FEATURES: tuple[dict[str, Any], ...] = (
 )
 
 
-def known_models() -> set[str]:
-    """What may be asked for by name."""
-    return {*model_kinds(), *ALIASES, ENSEMBLE, "naive"}
-
-
 class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`models`: kinds by the names that users give them. `folds` blocks cover the last half of the history.
 
@@ -70,8 +65,6 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             raise InvalidConfiguration("a table of features is a file, by --data, with --features a,b,c and --target y")
         if self.topic is None and (self.offsets or self.key):
             raise InvalidConfiguration("offsets and a key choose among the records of a topic: name one by --topic")
-        if not self.models:
-            raise InvalidConfiguration(f"name a model to train, of {', '.join(sorted(known_models()))}")
         if twice := sorted({name for name in self.features if self.features.count(name) > 1}):
             raise InvalidConfiguration(f"a feature is named twice: {', '.join(twice)}")
 
@@ -87,7 +80,9 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     def kinds(self) -> dict[str, str]:
         """Kind of each model by the name that was asked for, without the random walk and the ensemble."""
-        known = known_models()
+        known = {*model_kinds(), *ALIASES, ENSEMBLE, "naive"}
+        if not self.models:
+            raise InvalidConfiguration(f"name a model to train, of {', '.join(sorted(known))}")
         for name in self.models:
             if name not in known:
                 raise InvalidConfiguration(f"there is no model {name!r}{nearest(name, known)}")

@@ -102,7 +102,7 @@ def test_what_cannot_be_learned_from_is_refused(path: Path, frame: pl.DataFrame)
     with pytest.raises(InvalidConfiguration, match="named twice: a"):
         TrainingSettings(data=path, features=("a", "b", "a"), target="y", models=("ridge",))
     with pytest.raises(InvalidConfiguration, match="name a model to train"):
-        TrainingSettings(data=path, models=())
+        TrainingSettings(data=path, models=()).kinds()
     frame.with_columns(y=pl.col("y").cum_sum()).write_parquet(path)
     with pytest.raises(EvenhandError, match="looks like a level"):
         read_feature_table(path, ["a"], "y", 1)
