@@ -1,7 +1,6 @@
 """Policy as data: YAML text to typed Structs. What is misspelt, double or of the wrong type is named with its place."""
 
 import difflib
-import math
 import re
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ import yaml
 from msgspec import inspect
 
 from evenhand.errors import InvalidConfiguration
+from evenhand.finite import not_finite
 
 T = TypeVar("T")
 _PLACE = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
@@ -32,14 +32,24 @@ def load_yaml_strict(text: str, kind: type[T], where: str = "configuration") -> 
         raise InvalidConfiguration(f"{where}{line}: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise InvalidConfiguration(f"{where} is not YAML: {error}") from None
-    if strange := next(_not_finite(data, ""), None):
-        raise InvalidConfiguration(f"{where}: {strange}: write a finite number, or leave the key out")
+    for path, number in not_finite(data):
+        raise InvalidConfiguration(f"{where}: {path} is {number}: write a finite number, or leave the key out")
     if unknown := list(_unknown(data, inspect.type_info(kind), "")):
         raise InvalidConfiguration(f"{where}: {'; '.join(unknown)}")
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         raise InvalidConfiguration(f"{where}: {_explained(str(error), data)}") from None
+
+
+def checked(made: T, where: str = "") -> T:
+    """What was made in Python, where msgspec looks at no bound, is checked as what is read; InvalidConfiguration."""
+    try:
+        return msgspec.convert(msgspec.to_builtins(made), type(made))
+    except msgspec.ValidationError as error:
+        said = str(error).replace("`", "").replace("Expected", "expected", 1)
+        hint = ": names have letters, digits and . _ @ -" if "regex" in said else ""
+        raise InvalidConfiguration(f"{where}{said}{hint}") from None
 
 
 class _Loader(yaml.SafeLoader):
@@ -53,18 +63,6 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"{name} is given twice", problem_mark=key.start_mark)
             seen.add(name)
         return super().construct_mapping(node, deep=deep)
-
-
-def _not_finite(data: object, path: str) -> Iterator[str]:
-    """What no event can carry to the agents: JSON has neither NaN nor infinity."""
-    if isinstance(data, float) and not math.isfinite(data):
-        yield f"{path} is {data}"
-    elif isinstance(data, dict):
-        for key, value in data.items():
-            yield from _not_finite(value, f"{path}.{key}".lstrip("."))
-    elif isinstance(data, list):
-        for i, value in enumerate(data):
-            yield from _not_finite(value, f"{path}[{i}]")
 
 
 def _unknown(data: object, kind: inspect.Type, path: str) -> Iterator[str]:

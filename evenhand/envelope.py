@@ -8,10 +8,10 @@ Consumers accept records without any of them.
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from evenhand.finite import LARGEST
 from evenhand.processors.base import Headers, Record
 
 NEVER = -1  # no tick so far
-LARGEST = 1e50  # as of an event's values
 
 
 _FRACTIONS = tuple([b".%03dZ" % ms for ms in range(1000)])

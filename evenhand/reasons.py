@@ -7,12 +7,13 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import msgspec
 
 from evenhand.events import FIRST_MS, LAST_MS, ControlChanged, Event, Ticked
+from evenhand.finite import not_finite
 from evenhand.topics import TOPICS
 
 MAX_REASON = 500
@@ -62,20 +63,10 @@ def _malformed(text: str, error: Exception) -> str:
         event = json.loads(text)
     except (ValueError, RecursionError):
         return f"not JSON: {str(error).removeprefix('JSON is malformed: ')}"
-    for path, number in _not_finite(event):
-        return f"{path} is {_constant(number)}: JSON has finite numbers only, send one or leave the record out"
+    for path, number in not_finite(event):
+        where = path or "the record"
+        return f"{where} is {_constant(number)}: JSON has finite numbers only, send one or leave the record out"
     return f"not JSON: {str(error).removeprefix('JSON is malformed: ')}"
-
-
-def _not_finite(value: object, path: str = "") -> Iterator[tuple[str, float]]:
-    if isinstance(value, float) and not math.isfinite(value):
-        yield path or "the record", value
-    elif isinstance(value, dict):
-        for key, part in value.items():
-            yield from _not_finite(part, f"{path}.{key}".lstrip("."))
-    elif isinstance(value, list):
-        for place, part in enumerate(value):
-            yield from _not_finite(part, f"{path}[{place}]")
 
 
 def _misplaced(topic: str, name: str) -> str:

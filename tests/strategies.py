@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from msgspec import inspect
 
 from evenhand.events import MetricObserved, OutcomeObserved
-from evenhand.events.event import LARGEST
 from evenhand.experiments.experiment import Experiment, Variant
+from evenhand.finite import LARGEST
 
 SAFE = 2**53
 _SIZES = st.floats(-LARGEST, LARGEST)

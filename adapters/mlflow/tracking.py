@@ -24,7 +24,7 @@ from adapters.mlflow.settings import TrackingSettings
 from adapters.mlflow.spool import Entry, Said, Spool
 from evenhand.codec import stable_id
 from evenhand.events import MetricObserved
-from evenhand.events.event import LARGEST
+from evenhand.finite import LARGEST
 
 LOGGER = logging.getLogger("evenhand.tracking")
 Status = Literal["FINISHED", "FAILED", "KILLED"]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from evenhand.config import load_yaml_strict
+from evenhand.config import checked, load_yaml_strict
 from evenhand.errors import InvalidConfiguration
 from evenhand.metrics import loss
 from evenhand.monitoring import DriftRule, Monitoring
@@ -31,10 +31,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
             epoch_s=self.epoch_s, grace_s=self.grace_s, sample_rows=self.sample_rows, loss=self.loss, drift=drift,
             cluster_s=cluster_s if self.cluster_s is None else self.cluster_s,
         )  # fmt: skip
-        try:
-            return msgspec.convert(msgspec.to_builtins(made), Monitoring)
-        except msgspec.ValidationError as error:
-            raise InvalidConfiguration(str(error).replace("`", "").replace("Expected", "expected", 1)) from None
+        return checked(made)
 
 
 class Watches(msgspec.Struct, frozen=True):

@@ -5,6 +5,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from evenhand.finite import LARGEST
+
 FIRST_MS, LAST_MS = 946_684_800_000, 4_102_444_800_000  # 2000 to 2100: seconds and microseconds fall outside
 MAX_HORIZON = 64
 Time = Annotated[int, Meta(ge=FIRST_MS, le=LAST_MS, description="event time, milliseconds UTC")]
@@ -15,7 +17,6 @@ Request = Annotated[Text, Meta(description="id of a PredictionRequested")]
 Unit = Annotated[Text, Meta(description="who is assigned to a variant: a user, a session; default: the request")]
 Key = Annotated[str, Meta(min_length=1, max_length=256, description="series or entity; decides the partition")]
 Step = Annotated[int, Meta(ge=1, le=MAX_HORIZON)]
-LARGEST = 1e50  # its fourth power, summed up over a million million events, is a number still, and JSON can carry it
 Feature = Annotated[str, Meta(min_length=1, max_length=128)]
 Features = (
     Annotated[list[float], Meta(min_length=1, max_length=4096)]

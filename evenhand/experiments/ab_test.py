@@ -23,6 +23,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from evenhand.config import checked
 from evenhand.errors import InvalidConfiguration
 from evenhand.experiments.experiment import Confidence, Experiment, Guardrail, Rule, Variant
 
@@ -100,9 +101,4 @@ class ABTestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
                 guardrails=guardrails,
             ),
         )
-        try:  # what is made in Python is checked as what is read
-            return msgspec.convert(msgspec.to_builtins(made), Experiment)
-        except msgspec.ValidationError as error:
-            said = str(error).replace("`", "").replace("Expected", "expected", 1)
-            hint = ": names have letters, digits and . _ @ -" if "regex" in said else ""
-            raise InvalidConfiguration(f"{self.test_name}: {said}{hint}") from None
+        return checked(made, f"{self.test_name}: ")

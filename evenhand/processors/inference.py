@@ -18,7 +18,7 @@ from evenhand.codec import decoder, encode, stable_id
 from evenhand.envelope import cloud_headers, header, integer_header
 from evenhand.errors import ModelUnavailable
 from evenhand.events import ControlChanged, PredictionMade, RequestAssigned, ShadowPrediction, Ticked
-from evenhand.events.event import LARGEST
+from evenhand.finite import LARGEST
 from evenhand.processors.base import Output, Processor, Record, Row
 from evenhand.processors.given import GIVEN, is_given, response_time_of
 from evenhand.processors.in_band import InBand, passed_on

@@ -6,9 +6,9 @@ from typing import Any, Self
 import msgspec
 
 from evenhand.codec import decoder
-from evenhand.envelope import LARGEST
 from evenhand.errors import InvalidEvent
 from evenhand.events import MAX_HORIZON, PredictionMade
+from evenhand.finite import LARGEST
 from evenhand.processors.base import Record
 from evenhand.reasons import reason
 from evenhand.topics import PREDICTIONS, TOPICS

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from evenhand.codec import decode
 from evenhand.errors import InvalidEvent
 from evenhand.events import MetricObserved, OutcomeObserved, PredictionRequested
-from evenhand.events.event import LARGEST
+from evenhand.finite import LARGEST
 from evenhand.offline import MemoryRecord
 from evenhand.processors.inference import Answer, ask
 from evenhand.topics import DEAD_LETTERS, METRICS, OUTCOMES, REQUESTS
