@@ -29,29 +29,17 @@ def probability_greater(b: tuple[float, float], a: tuple[float, float], margin: 
     >>> round(probability_greater((3.5, 97.5), (0.5, 100.5)), 4)
     0.9678
     """
-    points = _points(b, a, margin)
-    if points:
-        return _greater_of_rare(b, a, margin, points)
-    at = betaincinv(a[0], a[1], _P) + margin
-    return float(np.sum(_W * (1.0 - betainc(b[0], b[1], np.clip(at, 0.0, 1.0)))))
-
-
-def _points(b: tuple[float, float], a: tuple[float, float], margin: float) -> int:
-    """How many points the quadrature of rare fractions needs for 2e-4; 0 where it is not as good as that."""
-    is_rare = a[1] >= FEW and b[1] >= FEW and RARE * a[0] <= a[1] and RARE * b[0] <= b[1]
-    if not is_rare or not 0.0 <= margin <= 0.5 or a[0] % 1.0 != 0.5:
-        return 0
-    if b[1] <= 1.1 * a[1]:
-        return 6 if a[1] >= 200.0 else 8
-    return 12 if b[1] <= 2.3 * a[1] else 0
-
-
-def _greater_of_rare(b: tuple[float, float], a: tuple[float, float], margin: float, points: int) -> float:
-    shape, scale, rate = b[0], -1.0 / (a[1] + 0.5 * (a[0] - 1.0)), b[1] + 0.5 * (b[0] - 1.0)
-    exp, log, upper, found = math.exp, math.log, gammaincc, 0.0
-    for at, weight in _square_root_of_gamma(a[0], points):
-        found += weight * upper(shape, -rate * log(exp(scale * at) - margin))
-    return float(found)
+    shape_b, rest_b, shape, rest = *b, *a
+    is_rare = RARE * shape <= rest >= FEW and RARE * shape_b <= rest_b >= FEW
+    if is_rare and rest_b <= 2.3 * rest and 0.0 <= margin <= 0.5 and shape % 1.0 == 0.5:
+        points = 12 if rest_b > 1.1 * rest else 6 if rest >= 200.0 else 8  # that 2e-4 need
+        scale, rate = -1.0 / (rest + 0.5 * (shape - 1.0)), rest_b + 0.5 * (shape_b - 1.0)
+        exp, log, upper, found = math.exp, math.log, gammaincc, 0.0
+        for at, weight in _square_root_of_gamma(shape, points):
+            found += weight * upper(shape_b, -rate * log(exp(scale * at) - margin))
+        return float(found)
+    x = betaincinv(a[0], a[1], _P) + margin
+    return float(np.sum(_W * (1.0 - betainc(b[0], b[1], np.clip(x, 0.0, 1.0)))))
 
 
 @lru_cache(maxsize=256)

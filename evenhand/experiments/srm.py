@@ -95,7 +95,9 @@ def mismatch(phases: Iterable[Phase], log_enough: float = LOG_ENOUGH) -> str | N
             return _said("outcomes that matured do not follow the weights", held, "weights", "matured")
         if sum(of_phase(phase.due, missing(phase)) for phase in held if phase.due) >= log_enough:
             return _said("outcomes that never came differ by the variant that was served", held, "due", "")
-    crossed = sum([phase.crossed for phase in held])
+    crossed = 0
+    for phase in held:
+        crossed += phase.crossed
     if not crossed:
         return None
     units = sum(sum(phase.served.values()) for phase in held)
@@ -128,10 +130,10 @@ def _chi_squared(weights: Mapping[str, int], counts: Mapping[str, int]) -> float
     """
     if len(weights) == 2 == len(counts):
         (a, share_a), (b, share_b) = weights.items()
-        if a in counts and b in counts and share_a and share_b:
-            n_a, n_b = counts[a], counts[b]
-            apart, n = n_a * share_b - n_b * share_a, n_a + n_b
-            return apart * apart / (share_a * share_b * n) if n else 0.0
+        n_a, n_b = counts.get(a, 0), counts.get(b, 0)
+        if n_a and n_b and share_a and share_b:  # as two arms nearly always are
+            apart = n_a * share_b - n_b * share_a
+            return apart * apart / (share_a * share_b * (n_a + n_b))
     n = sum(counts.values())
     if any(not weights.get(name) for name in counts):
         return math.inf if n else 0.0
