@@ -191,13 +191,15 @@ async def gapless_fetch(settings: KafkaSettings) -> bool:
 
 
 async def missed(settings: KafkaSettings, client: AIOKafkaConsumer, count: int = 40_000) -> int:
-    """How many records a consumer passes over while producers write; it ends with the first."""
+    """How many records a consumer passes over at once while producers write: those that are there afterwards."""
     topic = await make_topic(settings, f"gapless-{time.monotonic_ns()}")
-    place, left = TopicPartition(topic, 0), iter(range(count))
+    place, left, found = TopicPartition(topic, 0), iter(range(count)), asyncio.Event()
 
     async def write() -> None:
         async with producer(settings) as one:
             for _ in left:
+                if found.is_set():  # and not cancelled: it might be stopping already, and would leave its connection
+                    return
                 await one.send_and_wait(topic, bytes(200), partition=0)
 
     writers = [asyncio.create_task(write()) for _ in range(4)]
@@ -210,14 +212,25 @@ async def missed(settings: KafkaSettings, client: AIOKafkaConsumer, count: int =
                 fetched = await client.getmany(timeout_ms=100)
             for record in fetched.get(place, ()):
                 if record.offset != expected:
-                    return int(record.offset) - expected
+                    found.set()
+                    await asyncio.gather(*writers)
+                    return await _held(settings, place, expected, record.offset)
                 expected += 1
         return 0
     finally:
-        for writer in writers:
-            writer.cancel()
+        found.set()
         await asyncio.gather(*writers, return_exceptions=True)
         await client.stop()
+
+
+async def _held(settings: KafkaSettings, place: TopicPartition, start: int, end: int) -> int:
+    """How many records lie from one offset to before another: an offset may be nobody's, where a write failed."""
+    async with asyncio.timeout(DEADLINE_S), consumer(settings) as client:
+        client.assign([place])
+        client.seek(place, start)
+        while not (records := (await client.getmany(timeout_ms=200)).get(place)):
+            pass
+        return sum(record.offset < end for record in records)
 
 
 async def end_offsets_exact(settings: KafkaSettings) -> bool:
