@@ -1,10 +1,11 @@
 """Fractions with few counts, exactly: Beta posteriors where a Normal would be wrong.
 
-k of n under Beta(a, b) gives Beta(a + k, b + n - k); Jeffreys' a = b = 1/2 by default. Two arms are compared by
-quadrature over the quantiles of one of them, to 2e-4 or better. Above `ENOUGH` of n p (1 - p) a Normal does as well.
+k of n under Beta(1/2, 1/2), Jeffreys' prior, gives Beta(k + 1/2, n - k + 1/2). Two arms are compared by quadrature
+over the quantiles of one of them, to 2e-4 or better. Above `ENOUGH` of n p (1 - p) a Normal does, to 4e-3.
 
 Where both are rare, a look is ten times as fast: -log(1 - p) is a Gamma of rate b + (a - 1) / 2 (Wise 1950, Biometrika
-37), and the square root of a Gamma is so smooth that Gauss's quadrature needs 6 to 12 points.
+37). To first order of p, a small margin moves and stretches one of the two. The square root of a Gamma is so smooth
+that Gauss's quadrature needs 6 to 12 points.
 """
 
 import math
@@ -15,14 +16,34 @@ from scipy.special import betainc, betaincinv
 from scipy.special.cython_special import gammaincc  # of plain numbers, without numpy: 0.1 µs
 
 ENOUGH = 30.0
+FAR = 12.0  # standard deviations, beyond which a quadrature gives 0 or 1 to 1e-4, even of one failure in a thousand
 RARE, FEW = 20.0, 40.0
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _FINE, _FINE_WEIGHTS = np.polynomial.legendre.leggauss(160)
 _P, _W = 0.5 * (_POINTS + 1.0), 0.5 * _WEIGHTS
 
 
+def probability_more(b: tuple[int, int], a: tuple[int, int], margin: float = 0.0) -> float | None:
+    """P(p_B > p_A + margin), so many counted of so many: a Normal's where they are many, else exact. None without any.
+
+    >>> round(probability_more((3, 100), (0, 100)), 4)
+    0.9678
+    """
+    (k_b, n_b), (k_a, n_a) = b, a
+    if n_a == 0 or n_b == 0:
+        return None
+    shape_b, of_b, shape_a, of_a = k_b + 0.5, n_b + 1.0, k_a + 0.5, n_a + 1.0
+    p_b, p_a = shape_b / of_b, shape_a / of_a
+    more, variance = p_b - p_a - margin, p_b * (1.0 - p_b) / (of_b + 1.0) + p_a * (1.0 - p_a) / (of_a + 1.0)
+    if more * more > FAR * FAR * variance:
+        return 1.0 if more > 0.0 else 0.0
+    if k_b * (n_b - k_b) < ENOUGH * n_b or k_a * (n_a - k_a) < ENOUGH * n_a:
+        return probability_greater((shape_b, of_b - shape_b), (shape_a, of_a - shape_a), margin)
+    return 0.5 * math.erfc(-more / math.sqrt(2.0 * variance))
+
+
 def probability_greater(b: tuple[float, float], a: tuple[float, float], margin: float = 0.0) -> float:
-    """P(p_B > p_A + margin), of two Beta distributions given by their parameters; 50 µs, 3 where both are rare.
+    """P(p_B > p_A + margin), of two Beta distributions given by their parameters; 50 µs, 2 where both are rare.
 
     >>> round(probability_greater((1.0, 1.0), (1.0, 1.0)), 6)
     0.5
@@ -31,12 +52,12 @@ def probability_greater(b: tuple[float, float], a: tuple[float, float], margin: 
     """
     shape_b, rest_b, shape, rest = *b, *a
     is_rare = RARE * shape <= rest >= FEW and RARE * shape_b <= rest_b >= FEW
-    if is_rare and rest_b <= 2.3 * rest and 0.0 <= margin <= 0.5 and shape % 1.0 == 0.5:
+    if is_rare and rest_b <= 2.3 * rest and 0.0 <= margin <= 0.1 and shape % 1.0 == 0.5:
         points = 12 if rest_b > 1.1 * rest else 6 if rest >= 200.0 else 8  # that 2e-4 need
-        scale, rate = -1.0 / (rest + 0.5 * (shape - 1.0)), rest_b + 0.5 * (shape_b - 1.0)
-        exp, log, upper, found = math.exp, math.log, gammaincc, 0.0
+        rate, found, upper = rest_b + 0.5 * (shape_b - 1.0), 0.0, gammaincc
+        start, step = -rate * math.log(1.0 - margin), rate / ((rest + 0.5 * (shape - 1.0)) * (1.0 - margin))
         for at, weight in _square_root_of_gamma(shape, points):
-            found += weight * upper(shape_b, -rate * log(exp(scale * at) - margin))
+            found += weight * upper(shape_b, start + step * at)
         return float(found)
     x = betaincinv(a[0], a[1], _P) + margin
     return float(np.sum(_W * (1.0 - betainc(b[0], b[1], np.clip(x, 0.0, 1.0)))))
@@ -79,13 +100,3 @@ def expected_excess(b: tuple[float, float], a: tuple[float, float]) -> float:
     mean = b[0] / (b[0] + b[1])
     excess = mean * (1.0 - betainc(b[0] + 1.0, b[1], x)) - x * (1.0 - betainc(b[0], b[1], x))
     return float(np.sum(_W * excess))
-
-
-def after(k: int, n: int, prior: tuple[float, float] = (0.5, 0.5)) -> tuple[float, float]:
-    """The posterior of a fraction, k of n counted."""
-    return prior[0] + k, prior[1] + n - k
-
-
-def is_small(k: int, n: int) -> bool:
-    """Whether there are too few counts for a Normal."""
-    return n == 0 or k * (n - k) / n < ENOUGH

@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from evenhand.events import Moments, VariantEvidence, VariantPosterior
-from evenhand.experiments.beta import after, is_small, probability_greater
+from evenhand.experiments.beta import probability_more
 from evenhand.experiments.experiment import Experiment, Rule
 from evenhand.experiments.guardrail import Watched
 from evenhand.experiments.missing import at_worst
@@ -18,8 +18,6 @@ from evenhand.experiments.standing import Standing
 from evenhand.experiments.watching import watch
 
 _NONE = VariantEvidence()
-FAR = 12.0
-"""Standard deviations beyond which a quadrature would say 0 or 1, to 1e-4, even of one failure in a thousand."""
 
 
 class Test(msgspec.Struct, frozen=True, gc=False):
@@ -112,10 +110,13 @@ def _posterior(
     for metric, watched in guardrails.items():
         states[metric] = watched.state
     fraction = own.errors / own.predictions if own.predictions else None
+    more_errors = probability_more(
+        (own.errors, own.predictions), (champion.errors, champion.predictions), rule.max_error_fraction_increase
+    )
     if found is None or test is None:
         return VariantPosterior(
             clusters=moments.n, exposures=own.predictions, error_fraction=fraction, guardrails=states,
-            probability_more_errors=_more_errors(rule, champion, own), missing_fraction=missing or None,
+            probability_more_errors=more_errors, missing_fraction=missing or None,
             worst_case_difference=worst,
         )  # fmt: skip
     better, loss, equivalent = found.of_numbers(0.5 * rule.minimum_detectable_effect * base)
@@ -133,7 +134,7 @@ def _posterior(
         relative_difference=mean / base if base else None,
         relative_interval=(low / base, high / base) if base else None,
         error_fraction=fraction,
-        probability_more_errors=_more_errors(rule, champion, own),
+        probability_more_errors=more_errors,
         observed_difference=test.mean,
         confidence_sequence=at_all_looks if at_all_looks[1] < math.inf else None,
         planned_clusters=math.ceil(min(test.planned, 1e15)),
@@ -141,19 +142,3 @@ def _posterior(
         missing_fraction=missing or None,
         worst_case_difference=worst,
     )
-
-
-def _more_errors(rule: Rule, champion: VariantEvidence, own: VariantEvidence) -> float | None:
-    """P(the challenger's error fraction exceeds the champion's by more than what is negligible)."""
-    k_a, n_a, k_b, n_b = champion.errors, champion.predictions, own.errors, own.predictions
-    if n_a == 0 or n_b == 0:
-        return None
-    a, b, of_a, of_b, margin = k_a + 0.5, k_b + 0.5, n_a + 1.0, n_b + 1.0, rule.max_error_fraction_increase
-    more = b / of_b - a / of_a - margin
-    variance = a * (of_a - a) / (of_a * of_a * (of_a + 1.0)) + b * (of_b - b) / (of_b * of_b * (of_b + 1.0))
-    sd = math.sqrt(variance)
-    if abs(more) > FAR * sd:
-        return 1.0 if more > 0.0 else 0.0
-    if is_small(k_a, n_a) or is_small(k_b, n_b):
-        return probability_greater(after(k_b, n_b), after(k_a, n_a), margin)
-    return float(Belief(-more, sd).probability_better)

@@ -88,7 +88,7 @@ def missing_fraction(phases: Iterable[Phase]) -> float:
 def mismatch(phases: Iterable[Phase], log_enough: float = LOG_ENOUGH) -> str | None:
     """What is wrong with the arms, over all phases; None if nothing is certified to be."""
     held = list(phases)
-    if not _follow(held, log_enough):
+    if not _is_kept(held, log_enough):
         if sum(of_phase(phase.weights, phase.served) for phase in held) >= log_enough:
             return _said("requests that were served do not follow the weights", held, "weights", "served")
         if sum(of_phase(phase.weights, phase.matured) for phase in held) >= log_enough:
@@ -106,39 +106,32 @@ def mismatch(phases: Iterable[Phase], log_enough: float = LOG_ENOUGH) -> str | N
     return None
 
 
-def _follow(phases: list[Phase], log_enough: float) -> bool:
-    """Whether chi squared already says that none of the three counts can be a mismatch, at a third of the cost.
+def _is_kept(phases: list[Phase], log_enough: float) -> bool:
+    """Whether chi squared already says that no count of two arms can be a mismatch, at a quarter of the cost.
 
-    E is a mean of likelihood ratios, so log E is at most n KL(counts / n, weights), which is at most chi squared.
+    E is a mean of likelihood ratios, so log E is at most n KL(counts / n, weights), which is at most chi squared: the
+    sum of (n_k - n p_k)^2 / (n p_k). What is missing lies as far from its share as what came, and there is less of it.
     """
     of_served = of_matured = of_missing = 0.0
     for phase in phases:
-        weights, due, returned = phase.weights, phase.due, phase.returned
-        of_served += _chi_squared(weights, phase.served)
-        of_matured += _chi_squared(weights, phase.matured)
-        if due != returned:  # what is missing lies as far from its share as what came, and there is less of it
-            came = sum(returned.values())
-            of_missing += _chi_squared(due, returned) * came / (sum(due.values()) - came or math.nan)
+        weights, served, matured, due, returned = phase.weights, phase.served, phase.matured, phase.due, phase.returned
+        if not len(weights) == len(served) == len(matured) == 2 >= len(due):
+            return False
+        try:
+            (a, w_a), (b, w_b) = weights.items()
+            n_a, n_b = served[a], served[b]
+            apart = n_a * w_b - n_b * w_a
+            of_served += apart * apart / (w_a * w_b * (n_a + n_b))
+            n_a, n_b = matured[a], matured[b]
+            apart = n_a * w_b - n_b * w_a
+            of_matured += apart * apart / (w_a * w_b * (n_a + n_b))
+            if due != returned:
+                w_a, w_b, n_a, n_b = due[a], due[b], returned[a], returned[b]
+                apart = n_a * w_b - n_b * w_a
+                of_missing += apart * apart / (w_a * w_b * (w_a + w_b - n_a - n_b))
+        except (KeyError, ZeroDivisionError):  # an arm without weight, or without anything
+            return False
     return of_served < log_enough and of_matured < log_enough and of_missing < log_enough
-
-
-def _chi_squared(weights: Mapping[str, int], counts: Mapping[str, int]) -> float:
-    """The sum of (n_k - n p_k)^2 / (n p_k).
-
-    >>> _chi_squared({"a": 1, "b": 1}, {"a": 30, "b": 70})
-    16.0
-    """
-    if len(weights) == 2 == len(counts):
-        (a, share_a), (b, share_b) = weights.items()
-        n_a, n_b = counts.get(a, 0), counts.get(b, 0)
-        if n_a and n_b and share_a and share_b:  # as two arms nearly always are
-            apart = n_a * share_b - n_b * share_a
-            return apart * apart / (share_a * share_b * (n_a + n_b))
-    n = sum(counts.values())
-    if any(not weights.get(name) for name in counts):
-        return math.inf if n else 0.0
-    squares = sum([count * count / weights[name] for name, count in counts.items()])
-    return squares * sum(weights.values()) / n - n if n else 0.0
 
 
 def _said(what: str, phases: list[Phase], expected: str, counted: str) -> str:

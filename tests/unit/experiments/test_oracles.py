@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from evenhand.events import Moments
-from evenhand.experiments.beta import after, probability_greater
+from evenhand.experiments.beta import probability_greater
 from evenhand.experiments.comoments import comoments, ratio
 from evenhand.experiments.comparison import look
 from evenhand.experiments.evidence import merge, moments
@@ -109,7 +109,7 @@ def test_counts_agree_with_a_closed_form() -> None:
         return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
     for (k_a, n_a), (k_b, n_b) in (((3, 50), (9, 60)), ((0, 20), (1, 20)), ((40, 80), (41, 90))):
-        a, b = after(k_a, n_a, (1.0, 1.0)), after(k_b, n_b, (1.0, 1.0))
+        a, b = (1.0 + k_a, 1.0 + n_a - k_a), (1.0 + k_b, 1.0 + n_b - k_b)
         exact = sum(
             math.exp(log_beta(a[0] + i, a[1] + b[1]) - math.log(b[1] + i) - log_beta(1 + i, b[1]) - log_beta(*a))
             for i in range(round(b[0]))

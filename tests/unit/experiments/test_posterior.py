@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import beta as beta_distribution
 from scipy.stats import norm
 
-from evenhand.experiments.beta import after, expected_excess, is_small, probability_greater
+from evenhand.experiments.beta import expected_excess, probability_greater, probability_more
 from evenhand.experiments.posterior import belief, fitted_prior, probability_best, sceptical_prior
 
 
@@ -60,13 +60,13 @@ def test_the_best_of_several_is_what_drawing_shows() -> None:
 def test_small_counts_are_exact(a: tuple[int, int], b: tuple[int, int]) -> None:
     """Against scipy's distributions on a fine grid."""
     x = (np.arange(200_000) + 0.5) / 200_000
-    left, right = beta_distribution(*after(*a)).ppf(x), beta_distribution(*after(*b))
+    left, right = beta_distribution(*_after(*a)).ppf(x), beta_distribution(*_after(*b))
     for margin in (0.0, 0.02):
         exact = np.mean(right.sf(left + margin))
-        assert probability_greater(after(*b), after(*a), margin) == pytest.approx(exact, abs=1e-4)
+        assert probability_greater(_after(*b), _after(*a), margin) == pytest.approx(exact, abs=1e-4)
     drawn = np.random.default_rng(4)
-    shown = np.maximum(drawn.beta(*after(*b), 400_000) - drawn.beta(*after(*a), 400_000), 0).mean()
-    assert expected_excess(after(*b), after(*a)) == pytest.approx(shown, abs=2e-3)
+    shown = np.maximum(drawn.beta(*_after(*b), 400_000) - drawn.beta(*_after(*a), 400_000), 0).mean()
+    assert expected_excess(_after(*b), _after(*a)) == pytest.approx(shown, abs=2e-3)
 
 
 def test_few_errors_are_compared_as_by_a_fine_quadrature() -> None:
@@ -79,14 +79,29 @@ def test_few_errors_are_compared_as_by_a_fine_quadrature() -> None:
         if n_b < 50 or max(k_a / n_a, k_b / n_b) > 0.04:
             continue
         margin = float(r.choice([0.0, 0.0002, 0.001, 0.005, 0.02]))
-        of_a, of_b, seen = beta_distribution(*after(k_a, n_a)), after(k_b, n_b), seen + 1
+        of_a, of_b, seen = beta_distribution(*_after(k_a, n_a)), _after(k_b, n_b), seen + 1
         root = of_a.ppf(1.0 - 1e-12) ** 0.5 * grid
         density = of_a.pdf(root * root) * root
         exact = float(density @ beta_distribution(*of_b).sf(root * root + margin) / density.sum())
-        assert probability_greater(of_b, after(k_a, n_a), margin) == pytest.approx(exact, abs=2e-4)
+        assert probability_greater(of_b, _after(k_a, n_a), margin) == pytest.approx(exact, abs=2e-4)
 
 
-def test_where_a_normal_will_do() -> None:
-    assert is_small(0, 0)
-    assert is_small(5, 1000)
-    assert not is_small(100, 1000)
+@pytest.mark.parametrize(("a", "b"), [((6, 900), (9, 1000)), ((400, 1000), (430, 1000)), ((40, 90_000), (44, 80_000))])
+def test_fractions_are_compared_exactly_or_by_a_normal(a: tuple[int, int], b: tuple[int, int]) -> None:
+    """Few, many, and rare ones of very many: each within what its way is good for."""
+    x = (np.arange(200_000) + 0.5) / 200_000
+    of_a, of_b = beta_distribution(*_after(*a)), beta_distribution(*_after(*b))
+    for margin in (0.0, 1e-4, 0.01):
+        exact = np.mean(of_b.sf(of_a.ppf(x) + margin))
+        assert probability_more(b, a, margin) == pytest.approx(exact, abs=4e-3 if min(a[0], b[0]) > 30 else 2e-4)
+
+
+def test_what_is_far_apart_needs_no_integral() -> None:
+    assert probability_more((5, 10_000), (5, 10_000), 0.02) == 0.0
+    assert probability_more((5000, 10_000), (5, 10_000), 0.02) == 1.0
+    assert probability_more((0, 0), (5, 10)) is None
+    assert probability_more((5, 10), (0, 0)) is None
+
+
+def _after(k: int, n: int) -> tuple[float, float]:
+    return k + 0.5, n - k + 0.5
