@@ -11,6 +11,7 @@ import numpy.typing as npt
 from evenhand.errors import EvenhandError, InvalidConfiguration
 from evenhand.training.versioning import Derived
 from models.base import FloatArray, Model, model_kind
+from models.beside import with_series
 from models.candle_files import read_candles
 from models.candles import Candles
 from models.card import Description, Lineage, Source
@@ -63,7 +64,8 @@ def train_default(data: Path, store: ModelStore, name: str, endpoint: Endpoint) 
     """Train and save the declared versions that the store lacks; return all declared ones by version."""
     if set(store.versions(name)) >= {first.version for first in endpoint.versions}:
         return {first.version: store.load(name, first.version) for first in endpoint.versions}
-    return train_on(read_candles(data), data.name, store, name, endpoint)
+    candles = with_series(read_candles(data), data.parent, endpoint.features)
+    return train_on(candles, data.name, store, name, endpoint)
 
 
 def train_on(candles: Candles, source: str, store: ModelStore, name: str, endpoint: Endpoint) -> dict[str, Model]:

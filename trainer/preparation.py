@@ -1,5 +1,6 @@
 """What a run learns from: candles through audited features, or a table that somebody else has made."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from evenhand.errors import EvenhandError
 from evenhand.training.examples import Examples
 from evenhand.training.leakage import AuditSettings, audit_labels, require_clean
 from models.audit import audit_candle_features
+from models.beside import with_series
 from models.card import Description, Lineage, Source
 from models.config import Endpoint, FirstVersion, ModelsConfig
 from models.features import make_feature
@@ -63,6 +65,11 @@ def _of_candles(
 ) -> Prepared:
     candles, sources = read_history(settings, progress, kafka)
     endpoint = settings.endpoint(candles, declared)
+    folder = settings.data.parent if settings.data else Path()
+    repairs: list[str] | None = [] if settings.repair else None
+    candles = with_series(candles, folder, endpoint.features, settings.beside, repairs)
+    for repair in repairs or ():
+        progress.tell(f"repaired: {repair}")
     features = [make_feature(each) for each in endpoint.features]
     progress.tell("auditing the features for leaks")
     require_clean(audit_candle_features(features, candles, settings.seed))

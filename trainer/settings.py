@@ -27,6 +27,11 @@ FEATURES: tuple[dict[str, Any], ...] = (
     {"kind": "candle_range"},
     {"kind": "volume_ratio", "candles": 24},
 )
+OF_ANOTHER: tuple[dict[str, Any], ...] = (
+    {"kind": "relative_return", "candles": 1},
+    {"kind": "relative_return", "candles": 24},
+    {"kind": "rolling_correlation", "candles": 24},
+)
 
 
 class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,7 +39,8 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     The history is a file, `data`, or a `topic` of candles: the records with that `key`, in ranges of `offsets` such as
     0:100-200. With `features` and a `target`, the file is a table that has these columns. `model`: what is registered,
-    by default the name of the file or topic. `repair`: bad rows are repaired. `tune`: how many sets of parameters are
+    by default the name of the file or topic. `beside`: files of other series by name, which features read. `repair`:
+    bad rows are repaired. `tune`: how many sets of parameters are
     tried in each fold. `workers`: processes, by default one a core. `onnx`: nets answer by ONNX Runtime.
     `window_days`: how far back each fold looks, by default to the beginning; `embargo_hours`: how long before its test
     block it stops, besides the purge.
@@ -48,6 +54,7 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     model: str | None = None
     features: tuple[str, ...] = ()
     target: str | None = None
+    beside: dict[str, Path] = {}
     repair: bool = False
     horizon: Annotated[int, Meta(ge=1, le=1000)] = 1
     folds: Annotated[int, Meta(ge=1, le=100)] = 4
@@ -65,6 +72,8 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             raise InvalidConfiguration("a table of features is a file, by --data, with --features a,b,c and --target y")
         if self.topic is None and (self.offsets or self.key):
             raise InvalidConfiguration("offsets and a key choose among the records of a topic: name one by --topic")
+        if self.beside and self.features:
+            raise InvalidConfiguration("a table of features has all its columns: leave --beside out")
         if twice := sorted({name for name in self.features if self.features.count(name) > 1}):
             raise InvalidConfiguration(f"a feature is named twice: {', '.join(twice)}")
 
@@ -76,7 +85,8 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     @property
     def source(self) -> str:
         """What reports and cards call the data."""
-        return self.topic or (self.data.name if self.data else "")
+        beside = ", ".join(f"{name}={path.name}" for name, path in sorted(self.beside.items()))
+        return (self.topic or (self.data.name if self.data else "")) + (f" beside {beside}" if beside else "")
 
     def kinds(self) -> dict[str, str]:
         """Kind of each model by the name that was asked for, without the random walk and the ensemble."""
@@ -103,12 +113,16 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         return {**({"length": length} if length > 1 else {}), **({"onnx": True} if self.onnx else {})}
 
     def endpoint(self, candles: Candles, declared: ModelsConfig | None) -> Endpoint:
-        """Return the declaration named like the file, or the usual features, for so many steps."""
+        """Return the declaration named like the file, or the usual features, for so many steps.
+
+        The usual ones of a series beside: how much this one has outrun it, and how both go together.
+        """
         held = declared.models.get(self.name) if declared else None
         if held is not None:
             return msgspec.structs.replace(held, max_horizon=self.horizon)
+        features = FEATURES + tuple({**each, "series": name} for name in sorted(self.beside) for each in OF_ANOTHER)
         return Endpoint(
             target="log_return", unit="fraction, natural log", horizon_s=candles.interval_ms // 1000,
-            wait_s=2 * self.horizon * candles.interval_ms // 1000, champion="1.0.0", features=FEATURES,
+            wait_s=2 * self.horizon * candles.interval_ms // 1000, champion="1.0.0", features=features,
             versions=(FirstVersion("1.0.0", "naive"),), max_horizon=self.horizon, reference_price="close",
         )  # fmt: skip

@@ -65,12 +65,14 @@ def _features(path: Path, rule: "DriftRule") -> Any:
     import polars as pl
 
     from evenhand.cli.loop import configuration
+    from models.beside import with_series
     from models.candle_files import read_candles
     from models.features.engine import FeatureEngine
 
     candles = read_candles(path)
     for endpoint in configuration().models.models.values():
         if set(rule.looked_at) <= set(endpoint.signature().features):
+            candles = with_series(candles, path.parent, endpoint.features)
             engine = FeatureEngine.declared(endpoint.features, candles.interval_ms)
             values = engine.batch(candles)
             warm = np.isfinite(values).all(axis=1)

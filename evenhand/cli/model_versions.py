@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evenhand.cli.output import Json, note, result, table, when
+from evenhand.cli.series_files import series_files
 
 if TYPE_CHECKING:
     from models.candles import Candles
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from models.store import ModelStore
 
 Version = Annotated[str, typer.Argument(help="MODEL@VERSION, such as btc-usd-1h@1.0.0 or btc-usd-1h@champion")]
+Beside = Annotated[list[str] | None, typer.Option(help="Candles of a series that features read, NAME=FILE")]
 Data = Annotated[Path | None, typer.Option(help="Candles as .csv or .parquet; by default data/MODEL.parquet")]
 
 
@@ -57,16 +59,20 @@ def changelog(name: Annotated[str, typer.Argument(help="Such as btc-usd-1h")], j
     result(entries, json, lambda: "\n".join(entries.values()))
 
 
-def compare(one: Version, other: Version, data: Data = None, json: Json = False) -> None:
+def compare(one: Version, other: Version, data: Data = None, beside: Beside = None, json: Json = False) -> None:
     """Two versions on the candles that neither of them has seen, step 1; with the interval of the difference."""
+    from models.beside import with_series
     from models.candle_files import read_candles
     from models.comparing import compare_versions
+    from models.lineage import endpoint_of
 
     store = _store()
     first, second = _named(one), _named(other)
-    for each in (first, second):
-        store.describe(*each)  # a name that there is not, before a file that there is not
-    compared = compare_versions(store, first, second, read_candles(_data(data, first[0])), _declared(first[0]))
+    declared, path = _declared(first[0]), _data(data, first[0])
+    cards = [store.describe(*each) for each in (first, second)]  # before a file that there is not
+    features = [each for card in cards for each in endpoint_of(card, declared).features]
+    candles = with_series(read_candles(path), path.parent, features, series_files(beside))
+    compared = compare_versions(store, first, second, candles, declared)
     result(compared, json, compared.text)
 
 
@@ -97,6 +103,7 @@ def lineage(
 def reproduce(
     version: Version,
     data: Data = None,
+    beside: Beside = None,
     key: Annotated[str | None, typer.Option(help="Series of the topic that it was learned from")] = None,
     json: Json = False,
 ) -> None:
@@ -104,7 +111,7 @@ def reproduce(
     from evenhand.cli.exits import FAILED
 
     name, number = _named(version)
-    found = _learned_again(name, number, data, key)
+    found = _learned_again(name, number, data, key, series_files(beside))
     rows: list[list[object]] = [
         ["verdict", found.verdict], ["largest difference of a forecast", f"{found.largest_difference:.3g} sd"],
         ["tolerance", f"{found.tolerance:g} sd"], ["same code", found.same_code],
@@ -116,8 +123,9 @@ def reproduce(
         raise typer.Exit(FAILED)
 
 
-def _learned_again(name: str, number: str, data: Path | None, key: str | None) -> "Reproduced":
-    from models.lineage import goes_on, of_table
+def _learned_again(name: str, number: str, data: Path | None, key: str | None, beside: dict[str, Path]) -> "Reproduced":
+    from models.beside import with_series
+    from models.lineage import endpoint_of, goes_on, of_table
     from models.lineage import reproduce as from_candles
 
     store = _store()
@@ -126,9 +134,11 @@ def _learned_again(name: str, number: str, data: Path | None, key: str | None) -
         return _gone_on_again(store, name, number)
     if of_table(card):
         return _from_table(store, card, _data(data, name))
-    candles = _learned_from(card, data, key)
+    declared = _declared(name)
+    features, folder = endpoint_of(card, declared).features, _data(data, name).parent
+    candles = with_series(_learned_from(card, data, key), folder, features, beside, repairs=[])
     note(f"learning {name} {number} again from {len(candles)} candles")
-    return from_candles(store, name, number, candles, _declared(name))
+    return from_candles(store, name, number, candles, declared)
 
 
 def _gone_on_again(store: "ModelStore", name: str, number: str) -> "Reproduced":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evenhand.cli.output import Json, result
+from evenhand.cli.series_files import series_files
 
 if TYPE_CHECKING:
     from models.config import ModelsConfig
@@ -28,6 +29,9 @@ def train(  # noqa: PLR0913, PLR0917  a flag each
     model: Annotated[str | None, typer.Option(help="What to register; by default the file's or topic's name")] = None,
     features: Annotated[str | None, typer.Option(help="Columns of a table instead of candles, with commas")] = None,
     target: Annotated[str | None, typer.Option(help="The table's column to forecast, a change and no level")] = None,
+    beside: Annotated[
+        list[str] | None, typer.Option(help="Candles of a series that features read, NAME=FILE; again for another")
+    ] = None,
     repair: Annotated[bool, typer.Option("--repair", help="Repair bad rows instead of refusing them")] = False,
     models: Annotated[str, typer.Option(help="Kinds, with commas between")] = "naive,ridge,lightgbm,ensemble",
     horizon: Annotated[int, typer.Option(help="Steps ahead", min=1, max=1000)] = 1,
@@ -59,7 +63,8 @@ def train(  # noqa: PLR0913, PLR0917  a flag each
         declared = configuration().models
     names = _words(models)
     settings = TrainingSettings(
-        data=data, topic=topic, offsets=offsets, key=key, model=model, repair=repair, models=names, horizon=horizon,
+        data=data, topic=topic, offsets=offsets, key=key, model=model, beside=series_files(beside),
+        repair=repair, models=names, horizon=horizon,
         features=_words(features or ""), target=target, folds=folds, seed=seed, tune=tune, workers=workers, onnx=onnx,
         window_days=window_days, embargo_hours=embargo_hours,
     )  # fmt: skip
