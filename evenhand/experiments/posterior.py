@@ -12,8 +12,9 @@ broadcast; a microsecond each for numbers.
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import ndtr, ndtri
@@ -28,7 +29,7 @@ def _cdf(z: Number) -> Number:
     return 0.5 * math.erfc(-z * _SQRT_HALF) if isinstance(z, float) else ndtr(z)
 
 
-class Belief(NamedTuple):
+class Belief(msgspec.Struct, frozen=True, gc=False):
     """Mean and standard deviation of the posterior of a difference."""
 
     mean: Number
@@ -70,7 +71,7 @@ class Belief(NamedTuple):
 
     def of_numbers(self, margin: float) -> tuple[float, float, float]:
         """`probability_better`, `loss_of_challenger` and `probability_within` of plain numbers, at half the cost."""
-        mean, sd = self
+        mean, sd = self.mean, self.sd
         z, erfc = mean / sd, math.erfc
         better, worse = 0.5 * erfc(z * _SQRT_HALF), 0.5 * erfc(-z * _SQRT_HALF)
         loss = sd * math.exp(-0.5 * z * z) / _SQRT_2PI + mean * worse

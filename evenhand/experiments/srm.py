@@ -88,16 +88,15 @@ def missing_fraction(phases: Iterable[Phase]) -> float:
 def mismatch(phases: Iterable[Phase], log_enough: float = LOG_ENOUGH) -> str | None:
     """What is wrong with the arms, over all phases; None if nothing is certified to be."""
     held = list(phases)
-    if not _is_kept(held, log_enough):
-        if sum(of_phase(phase.weights, phase.served) for phase in held) >= log_enough:
-            return _said("requests that were served do not follow the weights", held, "weights", "served")
-        if sum(of_phase(phase.weights, phase.matured) for phase in held) >= log_enough:
-            return _said("outcomes that matured do not follow the weights", held, "weights", "matured")
-        if sum(of_phase(phase.due, missing(phase)) for phase in held if phase.due) >= log_enough:
-            return _said("outcomes that never came differ by the variant that was served", held, "due", "")
-    crossed = 0
-    for phase in held:
-        crossed += phase.crossed
+    if _is_kept(held, log_enough):
+        return None
+    if sum(of_phase(phase.weights, phase.served) for phase in held) >= log_enough:
+        return _said("requests that were served do not follow the weights", held, "weights", "served")
+    if sum(of_phase(phase.weights, phase.matured) for phase in held) >= log_enough:
+        return _said("outcomes that matured do not follow the weights", held, "weights", "matured")
+    if sum(of_phase(phase.due, missing(phase)) for phase in held if phase.due) >= log_enough:
+        return _said("outcomes that never came differ by the variant that was served", held, "due", "")
+    crossed = sum(phase.crossed for phase in held)
     if not crossed:
         return None
     units = sum(sum(phase.served.values()) for phase in held)
@@ -107,7 +106,7 @@ def mismatch(phases: Iterable[Phase], log_enough: float = LOG_ENOUGH) -> str | N
 
 
 def _is_kept(phases: list[Phase], log_enough: float) -> bool:
-    """Whether chi squared already says that no count of two arms can be a mismatch, at a quarter of the cost.
+    """Whether nobody crossed, and chi squared already says that two arms are no mismatch, at a quarter of the cost.
 
     E is a mean of likelihood ratios, so log E is at most n KL(counts / n, weights), which is at most chi squared: the
     sum of (n_k - n p_k)^2 / (n p_k). What is missing lies as far from its share as what came, and there is less of it.
@@ -115,7 +114,7 @@ def _is_kept(phases: list[Phase], log_enough: float) -> bool:
     of_served = of_matured = of_missing = 0.0
     for phase in phases:
         weights, served, matured, due, returned = phase.weights, phase.served, phase.matured, phase.due, phase.returned
-        if not len(weights) == len(served) == len(matured) == 2 >= len(due):
+        if phase.crossed or not len(weights) == len(served) == len(matured) == 2 >= len(due):
             return False
         try:
             (a, w_a), (b, w_b) = weights.items()

@@ -52,7 +52,7 @@ class Costs(msgspec.Struct, frozen=True):
     gbstats: float | None
 
 
-def per_call(call: Callable[[], object], calls: int, rounds: int = 30) -> float:
+def per_call(call: Callable[[], object], calls: int, rounds: int = 150) -> float:
     """Microseconds."""
     best = float("inf")
     for _ in range(rounds):
