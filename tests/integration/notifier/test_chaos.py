@@ -52,7 +52,7 @@ async def wait_told(world: World, count: int, limit_s: float) -> None:
     give_up = time.monotonic() + limit_s
     while world.missing(count):
         assert world.process is not None
-        assert world.process.poll() is None, world.said()
+        assert world.process.alive(), world.said()
         assert time.monotonic() < give_up, (world.missing(count), world.said()[-2000:])
         await asyncio.sleep(0.1)
 

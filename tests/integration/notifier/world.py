@@ -1,10 +1,10 @@
 """Servers, a broker and a notifier as a process, for tests that kill it or let it wait."""
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Self
 
+from adapters import processes
 from adapters.kafka.broker import Broker
 from adapters.kafka.log_reader import committed, log_reader
 from adapters.kafka.settings import KafkaSettings
@@ -42,7 +42,7 @@ class World:
             "MONITORING_WEBHOOK_SECRET": CANARY, "SMTP_SERVER": "127.0.0.1", "SMTP_PORT": str(ports[1]),
             "SMTP_SECURITY": "plain", "ALERT_FROM_EMAIL": "ml@example.org", "ALERT_TO_EMAILS": "a@example.org",
         }  # fmt: skip
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: processes.Child | None = None
 
     def __enter__(self) -> Self:
         self.web.start()
@@ -55,15 +55,12 @@ class World:
         self.web.stop()
 
     def start(self) -> None:
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "evenhand.cli", "notifier"], env=self.environment, stdout=log, stderr=log
-            )
+        command = [sys.executable, "-m", "evenhand.cli", "notifier"]
+        self.process = processes.start("the notifier", command, log=self._log, env=self.environment)
 
     def kill(self) -> None:
         if self.process is not None:
             self.process.kill()
-            self.process.wait(30)
 
     def said(self) -> str:
         return self._log.read_text(errors="replace")
