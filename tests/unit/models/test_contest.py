@@ -99,10 +99,13 @@ def test_real_prices_get_intervals_that_hold_and_an_honest_verdict() -> None:
     plan = WalkForward(start_ms=int(made.made_at[8000]), test_ms=60 * 24 * HOUR)
     kinds: dict[str, dict[str, object]] = {"drift": {}, "ridge": {}, "boosted_trees": {"min_data_in_leaf": 50}}
     walks = {kind: walk(made, plan, learner(kind, endpoint.signature(), given)) for kind, given in kinds.items()}
-    places = contest(made, walks, ["drift"], [1, 7]).places
-    for step in (1, 7):
-        at = {place.model: place.scores for place in places if place.scores.step == step}
-        assert at[ENSEMBLE].rmse <= min(each.rmse for each in at.values()) * 1.0005  # 0.1 % of the squared error
+    places, regrets = contest(made, walks, ["drift"], [1, 7])
+    for regret in regrets:
+        at = {place.model: place.scores for place in places if place.scores.step == regret.step}
+        best = min(at[name].rmse ** 2 for name in (*kinds, "naive"))
+        assert at[ENSEMBLE].rmse ** 2 == pytest.approx(regret.loss_ratio * best)
+        assert regret.loss_ratio <= 1.001
+        assert regret.regret <= regret.bound
         for each in at.values():
             assert each.coverage_90 == pytest.approx(0.9, abs=0.02)
             # A few hundred forecasts cannot show an error of 2 %: trees that see nothing at step 7 say no direction.
