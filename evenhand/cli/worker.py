@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from adapters.beat import Beat
     from adapters.kafka.settings import KafkaSettings
 
+PATIENCE_S = 5.0  # with what asks for the end; others kill after 10
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -107,15 +108,32 @@ def _agents_app(root: Path) -> Any:
 
 
 def run_until_signal(work: Any) -> None:
-    """Run until it ends, or until SIGTERM or Ctrl-C ask for the end."""
+    """Run until it ends, or until SIGTERM or Ctrl-C ask for the end.
+
+    Clients that cannot reach their broker may never finish what they do last, a commit for instance. Whoever waits too
+    long is ended as a kill would end it: what was not committed is done again.
+    """
     import contextlib
     import signal
 
     async def run() -> None:
-        task = asyncio.ensure_future(work)
+        task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
+
+        def end() -> None:
+            task.cancel()
+            loop.call_later(PATIENCE_S, _end_at_once)
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+            loop.add_signal_handler(number, end)
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
     asyncio.run(run())
+
+
+def _end_at_once() -> None:
+    from evenhand.cli.exits import FAILED
+
+    note(f"asked to end {PATIENCE_S:g} s ago, and still at it, as when the broker is gone: ended without a last commit")
+    sys.stderr.flush()
+    os._exit(FAILED)

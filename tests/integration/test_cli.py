@@ -218,7 +218,7 @@ def test_a_replay_decides_what_was_decided_live(home: Home) -> None:
 @pytest.mark.slow
 def test_what_began_before_a_replay_is_named_and_not_compared(home: Home) -> None:
     found = replay(home, "--from", "-1s").json()
-    assert (found["equal"], found["compared"], found["left_out"]) == (True, 0, ["first", "second"])
+    assert (found["equal"], found["compared"], found["left_out"]) == (True, 0, ["first", "second", "third"])
 
 
 def test_an_export_decides_the_same_and_a_changed_one_shows_where_it_differs(home: Home) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,6 +89,20 @@ async def test_every_alert_arrives_with_one_key_whatever_is_killed(
         assert world.web.refused > count // 20
         assert world.mail.dropped > count // 20
         assert CANARY not in world.said()
+
+
+@pytest.mark.timeout(120)
+async def test_it_ends_when_asked_to_though_the_broker_is_gone(
+    var: Path, broker: Broker, unused_tcp_port_factory: Callable[[], int]
+) -> None:
+    with World(var, broker, (unused_tcp_port_factory(), unused_tcp_port_factory())) as world:
+        await write(world.settings, 2000)
+        world.start()
+        while world.missing(2000) > 5000:
+            await asyncio.sleep(0.05)
+        broker.stop()
+        assert world.process is not None
+        assert world.process.stop(grace_s=30.0) != -signal.SIGKILL, world.said()[-2000:]
 
 
 @pytest.mark.timeout(180)
