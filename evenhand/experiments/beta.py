@@ -3,9 +3,10 @@
 k of n under Beta(1/2, 1/2), Jeffreys' prior, gives Beta(k + 1/2, n - k + 1/2). Two arms are compared by quadrature
 over the quantiles of one of them, to 2e-4 or better. Above `ENOUGH` of n p (1 - p) a Normal does, to 4e-3.
 
-Where both are rare, a look is ten times as fast: -log(1 - p) is a Gamma of rate b + (a - 1) / 2 (Wise 1950, Biometrika
-37). To first order of p, a small margin moves and stretches one of the two. The square root of a Gamma is so smooth
-that Gauss's quadrature needs 6 to 12 points.
+Where both are rare, at most one in four of more than 40, a look is ten times as fast, to 6e-4, and to 2e-4 where one in
+ten is the most. -log(1 - p) is nearly a Gamma of rate r = b + (a - 1) / 2 (Wise 1950, Biometrika 37), and nearer yet
+of r - a (a - 1) / (12 r), which is what sinh leaves of it at the mean. A margin moves and stretches one of the two, to
+first order at that mean. The square root of a Gamma is so smooth that Gauss's quadrature needs 6 to 12 points.
 """
 
 import math
@@ -17,7 +18,7 @@ from scipy.special.cython_special import gammaincc  # of plain numbers, without 
 
 ENOUGH = 30.0
 FAR = 12.0  # standard deviations, beyond which a quadrature gives 0 or 1 to 1e-4, even of one failure in a thousand
-RARE, FEW = 20.0, 40.0
+RARE, FEW = 3.0, 40.0
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _FINE, _FINE_WEIGHTS = np.polynomial.legendre.leggauss(160)
 _P, _W = 0.5 * (_POINTS + 1.0), 0.5 * _WEIGHTS
@@ -53,9 +54,15 @@ def probability_greater(b: tuple[float, float], a: tuple[float, float], margin: 
     shape_b, rest_b, shape, rest = *b, *a
     is_rare = RARE * shape <= rest >= FEW and RARE * shape_b <= rest_b >= FEW
     if is_rare and rest_b <= 2.3 * rest and 0.0 <= margin <= 0.1 and shape % 1.0 == 0.5:
-        points = 12 if rest_b > 1.1 * rest else 6 if rest >= 200.0 else 8  # that 2e-4 need
-        rate, found, upper = rest_b + 0.5 * (shape_b - 1.0), 0.0, gammaincc
-        start, step = -rate * math.log(1.0 - margin), rate / ((rest + 0.5 * (shape - 1.0)) * (1.0 - margin))
+        points = 12 if rest_b > 1.1 * rest else 6 if rest >= 200.0 else 8  # that the error needs
+        rate, rate_b = rest + 0.5 * (shape - 1.0), rest_b + 0.5 * (shape_b - 1.0)
+        rate -= shape * (shape - 1.0) / (12.0 * rate)
+        rate_b -= shape_b * (shape_b - 1.0) / (12.0 * rate_b)
+        mean = shape / rate
+        left = math.exp(-mean)
+        stretch = left / (left - margin)
+        start, step = -rate_b * (math.log(left - margin) + stretch * mean), rate_b * stretch / rate
+        found, upper = 0.0, gammaincc
         for at, weight in _square_root_of_gamma(shape, points):
             found += weight * upper(shape_b, start + step * at)
         return float(found)
