@@ -44,7 +44,7 @@ def _file(series: str, folder: Path, files: Mapping[str, Path]) -> Path:
     found = [path for path in (folder / f"{series}.parquet", folder / f"{series}.csv") if path.is_file()]
     if not found:
         raise InvalidConfiguration(
-            f"the features read the series {series}: put its candles into {folder / series}.parquet, or name their "
-            f"file by --beside {series}=FILE"
+            f"the features read the series {series}: put its candles into {folder / series}.parquet; `evenhand train` "
+            f"and `models reproduce` also take --beside {series}=FILE"
         )
     return found[0]

@@ -191,16 +191,17 @@ async def gapless_fetch(settings: KafkaSettings) -> bool:
 
 
 async def missed(settings: KafkaSettings, client: AIOKafkaConsumer, count: int = 40_000) -> int:
-    """How many records a consumer passes over at once while producers write: those that are there afterwards."""
+    """How many records a consumer passes over at once while producers write: acknowledged, or there afterwards."""
     topic = await make_topic(settings, f"gapless-{time.monotonic_ns()}")
     place, left, found = TopicPartition(topic, 0), iter(range(count)), asyncio.Event()
+    acknowledged: set[int] = set()
 
     async def write() -> None:
         async with producer(settings) as one:
             for _ in left:
                 if found.is_set():  # and not cancelled: it might be stopping already, and would leave its connection
                     return
-                await one.send_and_wait(topic, bytes(200), partition=0)
+                acknowledged.add((await one.send_and_wait(topic, bytes(200), partition=0)).offset)
 
     writers = [asyncio.create_task(write()) for _ in range(4)]
     expected = 0
@@ -214,7 +215,8 @@ async def missed(settings: KafkaSettings, client: AIOKafkaConsumer, count: int =
                 if record.offset != expected:
                     found.set()
                     await asyncio.gather(*writers)
-                    return await _held(settings, place, expected, record.offset)
+                    gap = range(expected, record.offset)
+                    return max(await _held(settings, place, gap), len(acknowledged.intersection(gap)))
                 expected += 1
         return 0
     finally:
@@ -223,14 +225,14 @@ async def missed(settings: KafkaSettings, client: AIOKafkaConsumer, count: int =
         await client.stop()
 
 
-async def _held(settings: KafkaSettings, place: TopicPartition, start: int, end: int) -> int:
-    """How many records lie from one offset to before another: an offset may be nobody's, where a write failed."""
+async def _held(settings: KafkaSettings, place: TopicPartition, gap: range) -> int:
+    """How many records lie within: an offset may be nobody's, where a write failed."""
     async with asyncio.timeout(DEADLINE_S), consumer(settings) as client:
         client.assign([place])
-        client.seek(place, start)
+        client.seek(place, gap.start)
         while not (records := (await client.getmany(timeout_ms=200)).get(place)):
             pass
-        return sum(record.offset < end for record in records)
+        return sum(record.offset in gap for record in records)
 
 
 async def end_offsets_exact(settings: KafkaSettings) -> bool:

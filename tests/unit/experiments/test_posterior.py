@@ -77,7 +77,7 @@ def test_few_errors_are_compared_as_by_a_fine_quadrature(most: float, off: float
         n_a = int(10 ** r.uniform(1.8, 6.0 if most < 0.2 else 3.0))
         n_b, errors = int(n_a * 10 ** r.uniform(-1.0, 0.36)), 10 ** r.uniform(-1.0, 1.4)
         k_a, k_b = int(r.poisson(errors)), int(r.poisson(errors * n_b / n_a * 2.0 ** r.uniform(-1.5, 1.5)))
-        if n_b < 60 or max((k_a + 0.5) / n_a, (k_b + 0.5) / n_b) > most:
+        if n_b < 50 or max((k_a + 0.5) / n_a, (k_b + 0.5) / n_b) > most:
             continue
         margin = float(r.choice([0.0, 0.0002, 0.001, 0.005, 0.02, 0.1]))
         of_a, of_b, seen = beta_distribution(*_after(k_a, n_a)), _after(k_b, n_b), seen + 1
