@@ -61,7 +61,7 @@ check: $(VENV)/.everything ## lint, types, layers, and that schemas/ is what the
 bench: $(VENV)/.everything ## measure side by side with what others do, and print the table
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-bench-models: $(VENV)/.everything ## what an answer of each model costs; fails where a goal is missed
+bench-models: $(VENV)/.everything ## what an answer of each model and a row of features cost; fails where a goal is missed
 	$(BIN)/python -m tests.benchmarks.models
 
 bench-drift: $(VENV)/.everything ## drift detectors side by side: false alarms, delays, cost; leaves var/bench/drift.json

@@ -1,5 +1,7 @@
 """`python -m tests.benchmarks.models`: what an answer of each kind of model costs, one row, 500 rows, and the first.
 
+And how many candles a second the declared features take, one by one.
+
 Processor time, the least of many rounds, so that a loaded machine measures the same. The first answer is that of a
 fresh process, from its start on, imports and loading included.
 """
@@ -18,14 +20,17 @@ import numpy as np
 from evenhand.errors import EvenhandError
 from models.base import Model, model_kind
 from models.candle_files import read_candles
+from models.candles import Candles
 from models.card import Description
 from models.config import Endpoint, read_models_config
+from models.features.engine import FeatureEngine
 from models.nets import Net
 from models.store import ModelStore
 from models.training import Table, make_table
 
 ROOT = Path(__file__).parents[2]
 ROUNDS, BATCH = 200, 500
+CANDLES_PER_S = 50_000  # at least, of one core
 KINDS = (
     "naive", "ridge", "online", "boosted_trees", "quantile_trees", "lstm", "lstm, onnx", "transformer",
     "transformer, onnx", "ensemble",
@@ -89,18 +94,32 @@ def measure(kind: str, endpoint: Endpoint, table: Table, folder: Path) -> Timing
     return Timing(kind, least(model, rows[:1], ROUNDS), least(model, rows[:BATCH], ROUNDS // 10), min(firsts))
 
 
+def candles_per_s(endpoint: Endpoint, candles: Candles) -> float:
+    """How many candles the features take in a second of processor, one by one; the best of three rounds."""
+    each, best = list(candles), 0.0
+    for _ in range(3):
+        engine = FeatureEngine.declared(endpoint.features, candles.interval_ms)
+        start = time.process_time_ns()
+        for candle in each:
+            engine.step(candle)
+        best = max(best, len(each) * 1e9 / (time.process_time_ns() - start))
+    return best
+
+
 def main() -> int:
     """Print the table; 1 if a goal is missed."""
     endpoint = read_models_config(ROOT / "config" / "models.yaml").endpoint("btc-usd-1h")
     endpoint = msgspec.structs.replace(endpoint, max_horizon=1)
-    table = make_table(read_candles(ROOT / "data" / "btc-usd-1h.parquet").slice(0, 4000), endpoint)
-    failed: list[str] = []
+    candles = read_candles(ROOT / "data" / "btc-usd-1h.parquet")
+    table, rate = make_table(candles.slice(0, 4000), endpoint), candles_per_s(endpoint, candles)
+    failed = [f"features: {rate:.0f} candles a second"] if rate < CANDLES_PER_S else []
     print(f"| kind | one row, µs | {BATCH} rows, ms | first answer, s |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for kind in KINDS:
             took = measure(kind, endpoint, table, Path(folder))
             print(f"| {kind} | {took.one_row * 1e6:.0f} | {took.batch * 1e3:.2f} | {took.first:.2f} |")
             failed += took.failed()
+    print(f"\n{len(endpoint.features)} features, candle by candle: {rate:,.0f} candles a second")
     print("\n".join(failed) or "all goals are met", file=sys.stderr)
     return bool(failed)
 
